@@ -1,0 +1,75 @@
+"""Errors by who must act.
+
+HealingError
+├── ConfigurationError      the operator: fail at start, name the setting and the remedy; never retried
+├── StorageUnavailable      Prefect: the result storage did not answer; nothing is done until it does
+├── ModelError
+│   ├── ModelUnavailable    Prefect: retried with back-off
+│   └── ModelMisbehaved     nobody: recorded, then escalated
+├── ToolError
+│   ├── ToolFailed          the model: becomes an observation
+│   └── ToolUnavailable     Prefect: retried, then an observation
+└── RepairError
+    ├── ActionInterrupted   carry_out: outcome unknown, look before acting again
+    └── RollbackFailed      a person, now
+
+Denied calls, exhausted budgets, failed verifications and escalations are values, not errors.
+"""
+
+
+class HealingError(Exception):
+    """Something in prefect_healing went wrong."""
+
+
+class ConfigurationError(HealingError):
+    """A setting is missing or wrong."""
+
+
+class StorageUnavailable(HealingError):
+    """The result storage did not answer, so what was done before cannot be known."""
+
+
+class ModelError(HealingError):
+    """A model call failed."""
+
+
+class ModelUnavailable(ModelError):
+    """The model cannot be reached now.
+
+    `retry_after_seconds` is what the service asked for, None where it did not say.
+    """
+
+    def __init__(self, message: str = "The model cannot be reached now.", retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+    def __reduce__(self) -> tuple[type["ModelUnavailable"], tuple[str, float | None]]:
+        return (type(self), (str(self), self.retry_after_seconds))
+
+
+class ModelMisbehaved(ModelError):
+    """The model's answer breaks the protocol, or the service refuses the request for good."""
+
+
+class ToolError(HealingError):
+    """A tool could not do what it was asked."""
+
+
+class ToolFailed(ToolError):
+    """The answer is no; asking again will not help."""
+
+
+class ToolUnavailable(ToolError):
+    """The system behind the tool did not answer; asking again may help."""
+
+
+class RepairError(HealingError):
+    """An action of the repair went wrong."""
+
+
+class ActionInterrupted(RepairError):
+    """An action was begun and its outcome is unknown."""
+
+
+class RollbackFailed(RepairError):
+    """An action could not be undone."""
