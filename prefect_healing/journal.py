@@ -59,6 +59,13 @@ class Journal:
         await self.write(key, value)
         return value
 
+    async def keep(self, key: str, value: R) -> R:
+        """Write `value` under `key` unless there is one; return the one that stays."""
+        if (known := await self.read(key, type(value))) is not None:
+            return known
+        await self.write(key, value)
+        return value
+
     def _path(self, key: str) -> str:
         return f"healing/{self.incident_id}/{key}.json"
 

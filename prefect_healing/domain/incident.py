@@ -46,8 +46,13 @@ class Incident(Record):
     policy_version: str
     opened_at: AwareDatetime
     deadline_at: AwareDatetime
-    heal_flow_run_id: UUID | None = None
+    still_failed: bool = True
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def round(self) -> int:
+        """Return the number of the coming round, from 1."""
+        return len(self.attempts) + 1
 
     def after(self, attempt: Attempt) -> "Incident":
         """Return the incident as the next round sees it."""

@@ -6,6 +6,8 @@ from prefect_healing.domain.cause import Cause, Transience
 from prefect_healing.domain.record import JsonObject, Record
 
 EvidenceStatus = Literal["confirmed", "hypothesis", "insufficient"]
+Disposition = Literal["repair", "hand_over", "nothing_wrong"]
+"""What should follow: carry out the plan, hand it to a person, or leave it as it is because nothing is wrong."""
 
 
 class Scope(Record):
@@ -53,6 +55,7 @@ class Diagnosis(Record):
 
     cause: Cause
     summary: str
+    disposition: Disposition
     transience: Transience
     confidence: float
     confidence_reason: str

@@ -21,7 +21,6 @@ class CallRecord(Record):
 
     incident_id: str
     round: int
-    turn: int
     index: int
     model: str
     tool: str

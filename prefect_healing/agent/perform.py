@@ -1,0 +1,117 @@
+"""One tool call, as a Prefect task: persisted, so that what a model was told is what it will always have been told."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from prefect import task
+
+from prefect_healing.agent.agent import Agent, Position, key_of
+from prefect_healing.agent.observation import Observation, Previewed
+from prefect_healing.clock import now
+from prefect_healing.domain.mandate import Decision
+from prefect_healing.domain.record import JsonObject
+from prefect_healing.errors import StorageUnavailable, ToolError, ToolFailed, ToolUnavailable
+from prefect_healing.models.model import ToolCall
+from prefect_healing.tools.evidence import Spilled, spill_key
+from prefect_healing.tools.tool import AnyTool
+from prefect_healing.workbench import Workbench
+
+if TYPE_CHECKING:
+    from prefect.tasks import Task
+
+
+class Invocation:
+    """What `perform` needs. A plain class on purpose, as `Exchange` is."""
+
+    def __init__(
+        self,
+        bench: Workbench,
+        agent: Agent,
+        tool: AnyTool,
+        call: ToolCall,
+        arguments: JsonObject,
+        decision: Decision,
+        at: Position,
+        evidence_id: str,
+    ) -> None:
+        self.bench, self.agent, self.tool, self.call = bench, agent, tool, call
+        self.arguments, self.decision, self.at, self.evidence_id = arguments, decision, at, evidence_id
+        self.key = key_of(bench.incident.id, agent, at, call.name)
+
+
+@task(
+    cache_key_fn=lambda _, parameters: parameters["invocation"].key,
+    persist_result=True,
+    result_serializer="json",
+    refresh_cache=False,
+    retry_delay_seconds=1,
+    retry_jitter_factor=0.5,
+)
+async def perform(invocation: Invocation) -> str:
+    """Return the JSON text of the Observation. A tool that fails is an answer too; only an unavailable one is retried."""
+    started = now()
+    try:
+        text, previewed = await _outcome(invocation)
+        status = "ok"
+    except ToolUnavailable as error:
+        if not _last_try(invocation.tool):
+            raise
+        text, previewed, status = str(error), None, "unavailable"
+    except ToolError as error:
+        text, previewed, status = str(error), None, "failed"
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # A defect of one tool must not end the investigation; it is told as what it is.
+        text, previewed, status = f"The tool broke: {type(error).__name__}: {error}", None, "failed"
+    text = invocation.bench.redacted(text)
+    shown = await _shown(invocation, text)
+    return Observation(
+        call=invocation.call,
+        status=status,
+        text=f"[{invocation.evidence_id}]\n{shown}",
+        decision=invocation.decision,
+        started_at=started,
+        seconds=(now() - started).total_seconds(),
+        evidence_id=invocation.evidence_id,
+        previewed=previewed,
+        spilled_chars=len(text) if shown is not text else 0,
+    ).model_dump_json()
+
+
+@cache
+def task_for(tool: AnyTool) -> "Task[[Invocation], str]":
+    """Return the task that performs `tool`, under the tool's own name and retries."""
+    return perform.with_options(name=tool.name, task_run_name=tool.name, retries=tool.retries)
+
+
+async def _outcome(invocation: Invocation) -> tuple[str, Previewed | None]:
+    bench, tool, arguments = invocation.bench, invocation.tool, invocation.arguments
+    context = bench.context()
+    if not tool.writes:
+        return (await tool.run(context, arguments)).model_dump_json(exclude_none=True), None
+    scope = await tool.run_preview(context, arguments)
+    if bench.redacted(scope.summary) != scope.summary:
+        raise ToolFailed("The preview's summary holds a secret; nothing may be proposed on it.")
+    token = bench.token(invocation.at.round, tool.name, arguments, scope)
+    previewed = Previewed(tool=tool.name, arguments=arguments, scope=scope, token=token)
+    return f"{scope.model_dump_json()}\nconfirmation token: {token}", previewed
+
+
+async def _shown(invocation: Invocation, text: str) -> str:
+    """Return `text`, or its head and tail where it is long; the whole goes to the journal, to be read on."""
+    limit = invocation.agent.budget.output_chars
+    if len(text) <= limit:
+        return text
+    key = spill_key(invocation.bench.incident, invocation.evidence_id)
+    await invocation.bench.journal.write(key, Spilled(text=text))
+    head, tail = text[: limit * 2 // 3], text[-limit // 3 :]
+    cut = len(text) - len(head) - len(tail)
+    note = f"[{cut} characters cut; read on with read_more(evidence_id={invocation.evidence_id!r}, offset={len(head)})]"
+    return f"{head}\n{note}\n{tail}"
+
+
+def _last_try(tool: AnyTool) -> bool:
+    from prefect.context import TaskRunContext
+
+    context = TaskRunContext.get()
+    return context is None or context.task_run.run_count > tool.retries

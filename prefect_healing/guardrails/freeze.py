@@ -1,0 +1,63 @@
+"""A weekly window of time."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from pydantic import field_validator
+
+from prefect_healing.domain.record import Record
+from prefect_healing.errors import ConfigurationError
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MINUTES_OF_DAY = 24 * 60
+
+
+class Freeze(Record):
+    """A window that comes back every week, such as `Freeze("Fri 16:00", "Mon 08:00")`; start included, end not.
+
+    Times are of `timezone`, an IANA name. A window whose end is its start is the whole week.
+    """
+
+    start: str
+    end: str
+    timezone: str = "UTC"
+
+    def __init__(self, start: str, end: str, timezone: str = "UTC") -> None:
+        super().__init__(start=start, end=end, timezone=timezone)  # pyright: ignore[reportCallIssue]
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_moment(cls, moment: str) -> str:
+        _minute_of_week(moment)
+        return moment
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (OSError, ValueError, KeyError):
+            raise ValueError(f"there is no time zone {timezone!r}; write an IANA name such as Europe/Berlin") from None
+        return timezone
+
+    def __str__(self) -> str:
+        """Return the window in words."""
+        return f"{self.start} to {self.end} {self.timezone}"
+
+    def covers(self, now: datetime) -> bool:
+        """Say whether `now`, which must know its time zone, lies in the window."""
+        if now.tzinfo is None:
+            raise ConfigurationError("The time given to a policy has no time zone; pass datetime.now(UTC).")
+        local = now.astimezone(ZoneInfo(self.timezone))
+        at = local.weekday() * _MINUTES_OF_DAY + local.hour * 60 + local.minute
+        start, end = _minute_of_week(self.start), _minute_of_week(self.end)
+        return start <= at < end if start < end else at >= start or at < end
+
+
+def _minute_of_week(moment: str) -> int:
+    day, _, clock = moment.partition(" ")
+    hour, _, minute = clock.partition(":")
+    good = day in _DAYS and len(hour) == len(minute) == 2 and (hour + minute).isascii() and (hour + minute).isdigit()
+    if not good or int(hour) > 23 or int(minute) > 59:
+        raise ValueError(f"{moment!r} is no time of the week; write it like 'Fri 16:00'")
+    return _DAYS.index(day) * _MINUTES_OF_DAY + int(hour) * 60 + int(minute)

@@ -1,0 +1,80 @@
+"""The pipeline, and nothing else: incident, diagnosis, mandate, repair, verification, report."""
+
+from typing import TYPE_CHECKING
+
+from prefect import flow
+
+from prefect_healing.domain.alert import Alert
+from prefect_healing.domain.mandate import Mandate
+from prefect_healing.domain.options import HealingOptions
+from prefect_healing.domain.repair import Repair, RollBack
+from prefect_healing.domain.report import Round, Triage
+from prefect_healing.domain.verification import Verification
+from prefect_healing.locks import forget, one_writer
+from prefect_healing.stages.attempt import next_round_after
+from prefect_healing.stages.authorize import authorize
+from prefect_healing.stages.carry_out import carry_out
+from prefect_healing.stages.open_incident import open_incident, open_workbench
+from prefect_healing.stages.report import report, terminal_state
+from prefect_healing.stages.roll_back import roll_back
+from prefect_healing.stages.triage import answers_of, triage
+from prefect_healing.stages.verify import verify
+from prefect_healing.workbench import Workbench
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+_LOCK_SECONDS = 120.0
+_DEFAULTS = HealingOptions()
+
+
+@flow(name="heal", flow_run_name="heal {alert.flow_name}", persist_result=True, result_serializer="json", retries=1)
+async def heal(alert: Alert, options: HealingOptions = _DEFAULTS) -> "State[str]":
+    """Bring what failed back to health, or hand it to a person with the facts.
+
+    Returns a completed state named Healed, Declined, RolledBack, Inconclusive or Escalated whose value is the JSON
+    text of the Report. Run again for the same alert, whatever was killed, it goes on where it was.
+    """
+    incident = await open_incident(alert, options)
+    bench = await open_workbench(incident.id)
+    lock = f"healing:incident:{incident.id}"
+    async with one_writer(lock, bench.journal, _LOCK_SECONDS):
+        rounds: list[Round] = []
+        for number in range(1, bench.settings.attempts + 1 if incident.still_failed else 1):
+            rounds.append(await _round(bench, number))
+            if not _worth_another(rounds[-1]):
+                break
+            bench = await next_round_after(bench, rounds[-1])
+        closed = await report(bench, tuple(rounds))
+    await forget(lock)
+    return terminal_state(closed)
+
+
+async def _round(bench: Workbench, number: int) -> Round:
+    """Triage, authorize, carry out, verify, roll back; each outcome is written before the next stage starts."""
+    journal, stage = bench.journal, f"round-{number}"
+    answered = len(await answers_of(bench))
+
+    async def investigate() -> Triage:
+        return Triage.model_validate_json(await triage(bench.incident.id, number))
+
+    found = await journal.once(f"{stage}/triage-{answered}", Triage, investigate)
+    if found.diagnosis is None or not found.diagnosis.plan.actions:
+        return Round(number=number, triage=found)
+    plan = found.diagnosis.plan
+    mandate = await journal.once(f"{stage}/mandate", Mandate, lambda: authorize(bench, plan))
+    if not mandate.granted:
+        return Round(number=number, triage=found, mandate=mandate)
+    repair = await journal.once(f"{stage}/repair", Repair, lambda: carry_out(bench, mandate))
+    seen = await journal.once(f"{stage}/verification", Verification, lambda: verify(bench, repair))
+    undone = None
+    if not seen.passed:
+        undone = await journal.once(f"{stage}/roll-back", RollBack, lambda: roll_back(bench, repair))
+    return Round(number=number, triage=found, mandate=mandate, repair=repair, verification=seen, roll_back=undone)
+
+
+def _worth_another(done: Round) -> bool:
+    """Say whether another round may help: something was tried, it did not help, and all of it is known and undone."""
+    if done.verification is None or done.verification.passed or done.repair is None:
+        return False
+    return bool(done.repair.applied) and not done.repair.unknown and not (done.roll_back and done.roll_back.failed)

@@ -1,0 +1,95 @@
+"""The investigation: a flow in which an agent finds the cause and proposes a plan."""
+
+from prefect import flow
+
+from prefect_healing.agent import prompts
+from prefect_healing.agent.agent import Agent
+from prefect_healing.agent.budget import Budget
+from prefect_healing.agent.loop import Ending, run_agent
+from prefect_healing.agent.observation import Observation
+from prefect_healing.domain.record import Record
+from prefect_healing.domain.report import Answer, CallRecord, Triage
+from prefect_healing.models.choose import choose_model
+from prefect_healing.models.model import Model
+from prefect_healing.models.rules import Rules
+from prefect_healing.stages.open_incident import open_workbench
+from prefect_healing.workbench import Workbench
+
+
+class Answers(Record):
+    """What people answered in one round, in order."""
+
+    answers: tuple[Answer, ...] = ()
+
+
+async def answers_of(bench: Workbench) -> tuple[Answer, ...]:
+    """Return what people answered in this round."""
+    found = await bench.journal.read(answers_key(bench.incident.round), Answers)
+    return found.answers if found else ()
+
+
+def answers_key(round_number: int) -> str:
+    """Return where the journal keeps a round's answers."""
+    return f"round-{round_number}/answers"
+
+
+@flow(name="triage", flow_run_name="triage {incident_id}", persist_result=False)
+async def triage(incident_id: str, round_number: int) -> str:
+    """Find the cause and propose a plan; return the JSON text of the Triage.
+
+    Where the model cannot be reached, the rules investigate from the start, and the result says so.
+    """
+    bench = await open_workbench(incident_id, round_number)
+    answers = await answers_of(bench)
+    model = choose_model(bench.settings)
+    ending = await run_agent(_triager(bench, model), bench, answers)
+    if ending.unavailable is None:
+        return _as_triage(bench, model, ending, None).model_dump_json()
+    reason = f"{model.id} was not available, so the rules investigated: {ending.unavailable}"
+    rules = Rules()
+    again = await run_agent(_triager(bench, rules), bench, answers)
+    return _as_triage(bench, rules, again, reason).model_dump_json()
+
+
+def _triager(bench: Workbench, model: Model) -> Agent:
+    return Agent(
+        name="triage",
+        prompt=prompts.TRIAGE,
+        prompt_version=prompts.version_of(prompts.TRIAGE),
+        model=model,
+        budget=Budget.of(bench.settings),
+    )
+
+
+def _as_triage(bench: Workbench, model: Model, ending: Ending, fallback_reason: str | None) -> Triage:
+    incident = bench.incident
+    return Triage(
+        model=model.id,
+        diagnosis=ending.diagnosis,
+        question=ending.question,
+        out_of_limits=ending.beyond or ending.unavailable,
+        fallback_reason=fallback_reason,
+        usage=ending.spent.usage,
+        model_calls=ending.spent.model_calls,
+        calls=tuple(
+            _record(incident.id, incident.round, model.id, index, each)
+            for index, each in enumerate(ending.observations)
+        ),
+    )
+
+
+def _record(incident_id: str, round_number: int, model: str, index: int, seen: Observation) -> CallRecord:
+    return CallRecord(
+        incident_id=incident_id,
+        round=round_number,
+        index=index,
+        model=model,
+        tool=seen.call.name,
+        arguments=seen.call.arguments,
+        verdict=seen.decision.verdict,
+        rule=seen.decision.rule,
+        outcome=seen.status,
+        detail=seen.text if seen.status != "ok" else (seen.evidence_id or ""),
+        started_at=seen.started_at,
+        seconds=seen.seconds,
+    )
