@@ -10,6 +10,7 @@ from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.repair import Repair, RollBack
 from prefect_healing.domain.report import Round, Triage
 from prefect_healing.domain.verification import Verification
+from prefect_healing.heal_runs import incident_lock
 from prefect_healing.locks import forget, one_writer
 from prefect_healing.stages.attempt import next_round_after
 from prefect_healing.stages.authorize import authorize
@@ -37,7 +38,7 @@ async def heal(alert: Alert, options: HealingOptions = _DEFAULTS) -> "State[str]
     """
     incident = await open_incident(alert, options)
     bench = await open_workbench(incident.id)
-    lock = f"healing:incident:{incident.id}"
+    lock = incident_lock(incident.id)
     async with one_writer(lock, bench.journal, _LOCK_SECONDS):
         rounds: list[Round] = []
         for number in range(1, bench.settings.attempts + 1 if incident.still_failed else 1):

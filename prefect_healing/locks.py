@@ -61,6 +61,20 @@ async def one_writer(name: str, journal: Journal, wait_seconds: float) -> AsyncG
             await client.release_concurrency_slots_with_lease(holder.lease_id)
 
 
+async def held(client: "PrefectClient", name: str, journal: Journal) -> bool:
+    """Say whether anybody alive holds the lock `name`."""
+    from prefect.exceptions import ObjectNotFound
+
+    holder = await journal.read(_key(name), Holder)
+    if holder is not None and holder.is_dead:
+        return False
+    try:
+        limit = await client.read_global_concurrency_limit_by_name(name)
+    except ObjectNotFound:
+        return False
+    return limit.active_slots > 0
+
+
 async def forget(name: str) -> None:
     """Delete the lock `name`, once nobody will ask for it again."""
     from prefect.client.orchestration import get_client
@@ -72,7 +86,7 @@ async def forget(name: str) -> None:
 
 
 async def _acquire(client: "PrefectClient", name: str, journal: Journal, wait_seconds: float) -> Holder:
-    key = f"locks/{name.replace(':', '-')}"
+    key = _key(name)
     until = asyncio.get_running_loop().time() + wait_seconds
     await _take_from_the_dead(client, journal, key)
     while (lease_id := await _try(client, name)) is None:
@@ -82,6 +96,10 @@ async def _acquire(client: "PrefectClient", name: str, journal: Journal, wait_se
     holder = Holder(lease_id=lease_id, host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()))
     await journal.write(key, holder)
     return holder
+
+
+def _key(name: str) -> str:
+    return f"locks/{name.replace(':', '-')}"
 
 
 async def _try(client: "PrefectClient", name: str) -> UUID | None:

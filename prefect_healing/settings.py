@@ -13,24 +13,30 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PREFECT_HEALING_", frozen=True, extra="ignore")
 
-    mode: Mode | None = Field(None, description="Overrides the mode of policy and decorator.")
-    policy: str | None = Field(None, description="Path of a policy file, or `default`.")
-    model: str = Field("auto", description="`auto`, `claude`, `rules`, or `module:attribute` of a Model of your own.")
-    triage_model: str = Field("claude-opus-5-5", description="Claude model id for triage.")
-    tools: str = Field("", description="Modules whose @tool functions are offered too, comma-separated.")
-    heal_deployment: str = Field("heal/heal", description="Deployment that heals; without it healing runs inline.")
-    dispatch_seconds: float = Field(10, gt=0, description="Most that a failing run waits for dispatch.")
-    inline_seconds: float = Field(300, gt=0, description="Most that an inline heal may take.")
-    verify_seconds: float = Field(600, gt=0, description="Most that verification waits for a re-run to end.")
-    deadline_minutes: float = Field(30, gt=0, description="After this an incident is a person's.")
-    attempts: int = Field(2, ge=1, description="Rounds of triage and repair in one incident.")
-    tool_calls: int = Field(15, ge=1, description="Tool calls in one agent run.")
-    turns: int = Field(20, ge=1, description="Model calls in one agent run.")
-    tokens: int = Field(400_000, ge=1, description="Tokens, in and out, of one agent run.")
-    cost_usd: float = Field(0.50, gt=0, description="Dollars that one agent run may cost.")
-    agent_minutes: float = Field(10, gt=0, description="Minutes that one agent run may take.")
-    output_chars: int = Field(8_000, ge=500, description="Characters of one tool's answer that a model is shown.")
-    model_timeout_seconds: float = Field(120, gt=0, description="Longest wait for one model reply.")
+    mode: Mode | None = Field(default=None, description="Overrides the mode of policy and decorator.")
+    policy: str | None = Field(default=None, description="Path of a policy file, or `default`.")
+    model: str = Field(
+        default="auto", description="`auto`, `claude`, `rules`, or `module:attribute` of a Model of your own."
+    )
+    triage_model: str = Field(default="claude-opus-5-5", description="Claude model id for triage.")
+    tools: str = Field(default="", description="Modules whose @tool functions are offered too, comma-separated.")
+    heal_deployment: str = Field(
+        default="heal/heal", description="Deployment that heals; without it healing runs inline."
+    )
+    dispatch_seconds: float = Field(default=10, gt=0, description="Most that a failing run waits for dispatch.")
+    inline_seconds: float = Field(default=300, gt=0, description="Most that an inline heal may take.")
+    verify_seconds: float = Field(default=600, gt=0, description="Most that verification waits for a re-run to end.")
+    deadline_minutes: float = Field(default=30, gt=0, description="After this an incident is a person's.")
+    attempts: int = Field(default=2, ge=1, description="Rounds of triage and repair in one incident.")
+    tool_calls: int = Field(default=15, ge=1, description="Tool calls in one agent run.")
+    turns: int = Field(default=20, ge=1, description="Model calls in one agent run.")
+    tokens: int = Field(default=400_000, ge=1, description="Tokens, in and out, of one agent run.")
+    cost_usd: float = Field(default=0.50, gt=0, description="Dollars that one agent run may cost.")
+    agent_minutes: float = Field(default=10, gt=0, description="Minutes that one agent run may take.")
+    output_chars: int = Field(
+        default=8_000, ge=500, description="Characters of one tool's answer that a model is shown."
+    )
+    model_timeout_seconds: float = Field(default=120, gt=0, description="Longest wait for one model reply.")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -66,7 +67,12 @@ class Exchange:
 
 def sending_key(agent: Agent, at: Position) -> str:
     """Return where the journal keeps what was sent at a position."""
-    return f"round-{at.round}/sent/{agent.name}-{agent.model.id}/{at.turn}"
+    return f"round-{at.round}/sent/{folder_of(agent)}/{at.turn}"
+
+
+def folder_of(agent: Agent) -> str:
+    """Return the folder of what one agent sent to one model."""
+    return f"{agent.name}-{re.sub(r'[^A-Za-z0-9_.-]', '-', agent.model.id)}"
 
 
 async def _worth_another_try(task: "Task[..., str]", task_run: "TaskRun", state: "State[str]") -> bool:

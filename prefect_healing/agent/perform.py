@@ -1,7 +1,8 @@
 """One tool call, as a Prefect task: persisted, so that what a model was told is what it will always have been told."""
 
+from collections.abc import Callable, Coroutine
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from prefect import task
 
@@ -15,9 +16,6 @@ from prefect_healing.models.model import ToolCall
 from prefect_healing.tools.evidence import Spilled, spill_key
 from prefect_healing.tools.tool import AnyTool
 from prefect_healing.workbench import Workbench
-
-if TYPE_CHECKING:
-    from prefect.tasks import Task
 
 
 class Invocation:
@@ -65,6 +63,8 @@ async def perform(invocation: Invocation) -> str:
         text, previewed, status = f"The tool broke: {type(error).__name__}: {error}", None, "failed"
     text = invocation.bench.redacted(text)
     shown = await _shown(invocation, text)
+    if previewed is not None:  # After the redaction, which would take the token for a secret.
+        shown = f"{shown}\nconfirmation token: {previewed.token}"
     return Observation(
         call=invocation.call,
         status=status,
@@ -74,12 +74,12 @@ async def perform(invocation: Invocation) -> str:
         seconds=(now() - started).total_seconds(),
         evidence_id=invocation.evidence_id,
         previewed=previewed,
-        spilled_chars=len(text) if shown is not text else 0,
+        spilled_chars=len(text) if len(text) > invocation.agent.budget.output_chars else 0,
     ).model_dump_json()
 
 
 @cache
-def task_for(tool: AnyTool) -> "Task[[Invocation], str]":
+def task_for(tool: AnyTool) -> "Callable[[Invocation], Coroutine[Any, Any, str]]":
     """Return the task that performs `tool`, under the tool's own name and retries."""
     return perform.with_options(name=tool.name, task_run_name=tool.name, retries=tool.retries)
 
@@ -94,7 +94,7 @@ async def _outcome(invocation: Invocation) -> tuple[str, Previewed | None]:
         raise ToolFailed("The preview's summary holds a secret; nothing may be proposed on it.")
     token = bench.token(invocation.at.round, tool.name, arguments, scope)
     previewed = Previewed(tool=tool.name, arguments=arguments, scope=scope, token=token)
-    return f"{scope.model_dump_json()}\nconfirmation token: {token}", previewed
+    return scope.model_dump_json(), previewed
 
 
 async def _shown(invocation: Invocation, text: str) -> str:

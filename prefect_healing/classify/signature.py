@@ -1,7 +1,7 @@
 """One row of the table: how a failure text looks, and what it means."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -71,6 +71,22 @@ class Match(NamedTuple):
     start: int
 
 
+class Effort:
+    """How many rows may still be tried on a text, so that no text is expensive."""
+
+    def __init__(self, rows_max: int) -> None:
+        self.rows_left = rows_max
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no row may be tried any more."""
+        return self.rows_left <= 0
+
+    def spend(self, rows: int) -> None:
+        """Count rows that are being tried, and one for looking them up."""
+        self.rows_left -= rows + 1
+
+
 class Table:
     """The rows, found by the words of a text."""
 
@@ -81,16 +97,19 @@ class Table:
             for word in row.words.split():
                 self._rows_by_word.setdefault(word, []).append(number)
 
-    def best_match(self, text: str, frames: str = "") -> Match | None:
+    def best_match(self, text: str, frames: str = "", effort: "Effort | None" = None) -> Match | None:
         """Return the most confident row that matches; of equals the one that stands first in the text."""
         best: Match | None = None
-        for number in self._numbers(text):
+        numbers = self._numbers(text)
+        if effort is not None:
+            effort.spend(len(numbers))
+        for number in numbers:
             found = _match(self.rows[number], text, frames)
             if found is not None and (best is None or _merit(found) > _merit(best)):
                 best = found
         return best
 
-    def _numbers(self, text: str) -> Iterable[int]:
+    def _numbers(self, text: str) -> list[int]:
         words = self._rows_by_word.keys() & set(_WORD.findall(text.lower()))
         return sorted({number for word in words for number in self._rows_by_word[word]})
 

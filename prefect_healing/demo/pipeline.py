@@ -12,16 +12,26 @@ import httpx
 from prefect import flow, get_run_logger, task
 from pydantic import AnyHttpUrl
 
-from prefect_healing import retry_if_transient, self_healing
+from prefect_healing import Source, retry_if_transient, self_healing
 from prefect_healing.demo.data import Flight
-from prefect_healing.domain.options import Source
 
-VENDOR_URL = os.environ.get("VENDOR_URL", "http://127.0.0.1:8765")
 VENDOR_TIMEOUT_SECONDS = 2.0
-VENDOR = Source(name="flights-vendor", url=AnyHttpUrl(f"{VENDOR_URL}/health"), last_data="last_day")
 
 Breakdown = Literal["origin", "dest"]
 Statement = Literal["none", "accountants"]
+
+
+def vendor_url() -> str:
+    """Return the address of the vendor."""
+    return os.environ.get("VENDOR_URL", "http://127.0.0.1:8765")
+
+
+def warehouse_url() -> str:
+    """Return the SQLAlchemy URL of the warehouse."""
+    return os.environ.get("WAREHOUSE_URL", "sqlite:///warehouse.db")
+
+
+VENDOR = Source(name="flights-vendor", url=AnyHttpUrl(f"{vendor_url()}/health"), last_data="last_day")
 
 
 class ContractBroken(Exception):
@@ -32,7 +42,7 @@ class ContractBroken(Exception):
 def extract_flights(day: date) -> list[Flight]:
     """Fetch one day of flights from the vendor."""
     response = httpx.get(
-        f"{VENDOR_URL}/flights",
+        f"{vendor_url()}/flights",
         params={"day": day.isoformat()},
         headers={"Authorization": f"Bearer {os.environ.get('VENDOR_TOKEN', 'demo-token')}"},
         timeout=VENDOR_TIMEOUT_SECONDS,
@@ -117,11 +127,6 @@ def nightly_flights(day: date, breakdown: Breakdown = "origin", statement: State
 def backfill_flights(day: date) -> int:
     """Bring one past day into the warehouse, from a script. Loads replace their day, so repeating them is safe."""
     return publish_day(day)
-
-
-def warehouse_url() -> str:
-    """Return the SQLAlchemy URL of the warehouse."""
-    return os.environ.get("WAREHOUSE_URL", "sqlite:///warehouse.db")
 
 
 if __name__ == "__main__":

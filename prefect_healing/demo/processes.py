@@ -26,13 +26,14 @@ class Child:
     def __init__(self, name: str, process: Process, log: Path) -> None:
         self.name = name
         self._process = process
-        self._log = log
+        self.log = log
 
     def check_alive(self) -> None:
         """Raise ProcessDied, with the end of the log, where the process has ended."""
         if self._process.returncode is not None:
-            end = "\n".join(self._log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:])
-            raise ProcessDied(f"{self.name} ended with status {self._process.returncode}. Its log, {self._log}, ends:\n{end}")
+            end = "\n".join(self.log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:])
+            status = self._process.returncode
+            raise ProcessDied(f"The demo's {self.name} ended with status {status}. Its log, {self.log}, ends:\n{end}")
 
     async def wait(self) -> int:
         """Wait for the process to end; return its status."""

@@ -1,6 +1,8 @@
 """What the demo found."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from prefect_healing.demo.scenarios import NO_INCIDENT, Scenario
 from prefect_healing.domain.cause import Cause
@@ -9,6 +11,9 @@ from prefect_healing.domain.report import Outcome, Report
 
 Found = Outcome | Literal["no incident", "unfinished"]
 """How a scenario ended; `unfinished` where no report came in time, or the healer itself failed."""
+
+
+Seconds = Annotated[float, AfterValidator(lambda seconds: round(seconds, 1))]
 
 
 class ScenarioResult(Record):
@@ -20,7 +25,7 @@ class ScenarioResult(Record):
     expected_outcome: Outcome | Literal["no incident"]
     outcome: Found
     right: bool
-    seconds: float
+    seconds: Seconds
     incident_id: str | None
     requests: int
     action: str = ""
@@ -49,7 +54,7 @@ class ScenarioResult(Record):
             expected_outcome=scenario.expected_outcome,
             outcome=outcome,
             right=outcome == scenario.expected_outcome and cause == scenario.expected_cause and few_enough,
-            seconds=round(seconds, 1),
+            seconds=seconds,
             incident_id=incident_id,
             requests=requests,
             action=_actions(report),
@@ -61,10 +66,10 @@ class ScenarioResult(Record):
 class Timings(Record):
     """How long the parts took, in seconds."""
 
-    server: float = 0
-    serve: float = 0
-    scenarios: float = 0
-    total: float = 0
+    server: Seconds
+    serve: Seconds
+    scenarios: Seconds
+    total: Seconds
 
 
 class DemoResult(Record):

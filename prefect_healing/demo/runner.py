@@ -1,33 +1,30 @@
 """Run the demo: a Prefect server, the vendor and the deployments, then the scenarios side by side."""
 
 import asyncio
+import json as json_text
 import shutil
+import signal
+import sys
 import tempfile
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 
 from prefect_healing.demo.data import flights
-from prefect_healing.demo.processes import Child, child
+from prefect_healing.demo.migrated import begin_migrated, keep_migrated
+from prefect_healing.demo.play import DEPLOYMENT, play
+from prefect_healing.demo.processes import Child, ProcessDied, child
 from prefect_healing.demo.result import DemoResult, Timings
 from prefect_healing.demo.scenarios import Scenario, chosen
 from prefect_healing.demo.screen import Screen
 from prefect_healing.demo.surroundings import Surroundings
-from prefect_healing.demo.vendor import TOKEN
-from prefect_healing.errors import HealingError
-
-if TYPE_CHECKING:
-    from prefect_healing.demo.watch import Watch
 
 START_SECONDS = 180.0
-"""Longest wait for the server and for the deployments."""
+"""Longest wait for the server, and then for the deployments."""
 
-SCENARIOS_SECONDS = 420.0
-"""Longest wait for all scenarios to end; what has not ended then is unfinished."""
+_POLL_SECONDS = 0.2
 
 
 async def run_demo(
@@ -40,37 +37,117 @@ async def run_demo(
 ) -> DemoResult:
     """Run the named scenarios, or all, and show how they end.
 
-    Everything is kept in `home`, or in a folder of its own that is removed when all went right. With `keep` the server
-    stays up until interrupted. With `json` all that is shown goes to standard error. Raises ConfigurationError for an
-    unknown scenario or missing data, ProcessDied where the server or the deployments do not start.
+    Everything is kept in `home`, or in a new folder that is removed when all went right. With `keep` the server stays
+    up until Ctrl-C. With `json` the result goes to standard output and all else to standard error. Raises
+    ConfigurationError for an unknown scenario or missing data, ProcessDied where a process of the demo does not start.
     """
     wanted = chosen(scenarios)
     screen = Screen(to_stderr=json)
     folder = home or Path(tempfile.mkdtemp(prefix="prefect-healing-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    surroundings = Surroundings.at(folder, warehouse)
-    screen.say(f"{len(wanted)} scenarios, in {folder}")
-    result = await _run(wanted, surroundings, screen, keep=keep)
+    screen.say(f"{len(wanted)} scenarios on {flights().count():,} flights, in {folder}")
+    async with AsyncExitStack() as stack:
+        result = await _run(wanted, Surroundings.at(folder, warehouse), screen, stack)
+        if json:
+            sys.stdout.write(json_text.dumps(result.as_json(), indent=2) + "\n")
+            sys.stdout.flush()
+        screen.show(result, keep=keep)
+        if keep:
+            await _interrupted()
     if home is None and result.right:
         shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
-async def _run(wanted: Sequence[Scenario], at: Surroundings, screen: Screen, *, keep: bool) -> DemoResult:
-    async with AsyncExitStack() as stack:
-        server_seconds, serve_seconds = await _start(at, screen, stack)
-        began = screen.seconds
-        with screen.busy("Breaking a pipeline, and watching it heal"):
-            rows = await _play(wanted, at, screen)
-        timings = Timings(
-            server=round(server_seconds, 1),
-            serve=round(serve_seconds, 1),
-            scenarios=round(screen.seconds - began, 1),
-            total=round(screen.seconds, 1),
-        )
-        result = DemoResult(scenarios=rows, timings=timings)
-        screen.show(result, at, keep=keep)
-        if keep:
-            screen.say("The server stays up until you press Ctrl-C.")
-            await asyncio.Event().wait()
-    return result
+async def _run(wanted: Sequence[Scenario], at: Surroundings, screen: Screen, stack: AsyncExitStack) -> DemoResult:
+    with screen.busy("Starting a Prefect server, the vendor and the deployments"):
+        migrated = begin_migrated(at.prefect_home)
+        needed = await _start_processes(at, stack)
+        await _until(lambda: _answers(f"{at.api_url}/health"), needed, "The Prefect server does not answer")
+        if not migrated:
+            keep_migrated(at.prefect_home)
+        server = screen.seconds
+        screen.say(f"Prefect server: {at.ui_url}")
+        _use(at, stack)
+        _prepare_warehouse(at)
+        await _until(_deployed, needed, "The deployments are not served")
+    serve = screen.seconds
+    with screen.busy("Breaking a pipeline, and watching it heal"):
+        rows = await play(wanted, at, screen, needed)
+    total = screen.seconds
+    timings = Timings(server=server, serve=serve - server, scenarios=total - serve, total=total)
+    return DemoResult(scenarios=rows, timings=timings)
+
+
+async def _start_processes(at: Surroundings, stack: AsyncExitStack) -> list[Child]:
+    # They are ended last first: nothing may be running when the server goes. All start at once, and wait for it.
+    commands = {
+        "server": ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(at.server_port)],
+        "vendor": ["prefect_healing.demo.vendor", "--port", str(at.vendor_port)],
+        "serve": ["prefect_healing.demo.served"],
+    }
+    env = at.environment()
+    return [
+        await stack.enter_async_context(child(name, arguments, env=env, home=at.home))
+        for name, arguments in commands.items()
+    ]
+
+
+def _use(at: Surroundings, stack: AsyncExitStack) -> None:
+    """Point this process at the demo's server and results until the demo ends."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH, PREFECT_UI_URL, temporary_settings
+
+    addresses = {PREFECT_API_URL: at.api_url, PREFECT_UI_URL: at.ui_url}
+    stack.enter_context(temporary_settings({**addresses, PREFECT_LOCAL_STORAGE_PATH: at.results}))
+
+
+def _prepare_warehouse(at: Surroundings) -> None:
+    # Here, once: runs that create tables side by side get in each other's way on PostgreSQL.
+    from prefect_healing.demo.warehouse import connected, prepare
+
+    with connected(at.warehouse_url) as engine:
+        prepare(engine)
+
+
+async def _until(true: Callable[[], Awaitable[bool]], needed: Sequence[Child], otherwise: str) -> None:
+    """Wait until something is true, as long as the needed processes live. Raises ProcessDied."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not await true():
+                for process in needed:
+                    process.check_alive()
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        logs = ", ".join(str(process.log) for process in needed)
+        raise ProcessDied(f"{otherwise} after {START_SECONDS:.0f} s. See the logs: {logs}") from None
+
+
+async def _answers(url: str) -> bool:
+    async with httpx.AsyncClient(timeout=5) as client:
+        try:
+            return (await client.get(url)).is_success
+        except httpx.TransportError:
+            return False
+
+
+async def _deployed() -> bool:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from prefect_healing.settings import settings
+
+    async with get_client() as client:
+        try:
+            for name in (DEPLOYMENT, settings().heal_deployment):
+                await client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            return False
+    return True
+
+
+async def _interrupted() -> None:
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    await interrupted.wait()

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from prefect_healing.demo.result import DemoResult, ScenarioResult
-from prefect_healing.demo.surroundings import Surroundings
 
 LINES_FOR_YOUR_FLOW = """\
 from prefect import flow
@@ -44,11 +43,11 @@ class Screen:
         with self.console.status(text):
             yield
 
-    def show(self, result: DemoResult, surroundings: Surroundings, *, keep: bool) -> None:
+    def show(self, result: DemoResult, *, keep: bool) -> None:
         """Show the table, the timings, where to look, and what to add to a flow."""
         self.console.print(_table(result.scenarios))
         self.console.print(_timings(result), soft_wrap=True)
-        self.console.print(_where_to_look(result, surroundings, keep=keep), soft_wrap=True, markup=False)
+        self.console.print(_where_to_look(result, keep=keep), soft_wrap=True, markup=False)
         self.console.print(f"\nA flow of yours heals itself with these lines:\n\n{LINES_FOR_YOUR_FLOW}", markup=False)
 
 
@@ -68,8 +67,9 @@ def _timings(result: DemoResult) -> str:
     )
 
 
-def _where_to_look(result: DemoResult, surroundings: Surroundings, *, keep: bool) -> str:
+def _where_to_look(result: DemoResult, *, keep: bool) -> str:
     if not keep:
-        return "To look at the runs and reports in the Prefect UI, add --keep."
+        return "To look at the runs and reports in the Prefect UI, run it again with --keep."
     links = [f"  {each.scenario}: {each.url}" for each in result.scenarios if each.url]
-    return "\n".join([f"Prefect UI: {surroundings.ui_url}", "The heal runs, with their reports under Artifacts:", *links])
+    heading = "In the Prefect UI, until you press Ctrl-C, with the reports under Artifacts:"
+    return "\n".join([heading, *links])

@@ -5,7 +5,7 @@ A process of its own: each flow run that it finds becomes a process in turn.
 
 import asyncio
 
-from prefect import aserve
+from prefect import aserve, get_client
 from prefect.types.entrypoint import EntrypointType
 
 from prefect_healing.demo.pipeline import nightly_flights
@@ -16,7 +16,8 @@ CONCURRENT_RUNS = 6
 
 
 async def main() -> None:
-    """Serve until terminated."""
+    """Serve until terminated, from when the server answers."""
+    await _server_answers()
     by_module = EntrypointType.MODULE_PATH  # an installed package need not lie below the working directory
     await aserve(
         await nightly_flights.ato_deployment(name="demo", entrypoint_type=by_module),
@@ -25,6 +26,13 @@ async def main() -> None:
         print_starting_message=False,
         limit=CONCURRENT_RUNS,
     )
+
+
+async def _server_answers() -> None:
+    # This process starts beside the server, so that both have loaded their libraries when it is up.
+    async with get_client() as client:
+        while await client.api_healthcheck():  # noqa: ASYNC110 - another process is waited for
+            await asyncio.sleep(0.2)
 
 
 if __name__ == "__main__":

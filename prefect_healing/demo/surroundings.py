@@ -40,18 +40,22 @@ class Surroundings:
         return f"http://127.0.0.1:{self.vendor_port}"
 
     @property
+    def prefect_home(self) -> Path:
+        """Return the folder that Prefect keeps its own files in."""
+        return self.home / "prefect"
+
+    @property
     def results(self) -> Path:
         """Return the folder of persisted results."""
         return self.home / "results"
 
     def environment(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Return the environment of the demo's processes: nothing of the user's own Prefect, all of the rest."""
-        foreign = {name for name in inherited if name.startswith("PREFECT_") and not name.startswith("PREFECT_HEALING_")}
-        return {name: value for name, value in inherited.items() if name not in foreign} | self._own()
+        return {name: value for name, value in inherited.items() if not _foreign(name)} | self._own()
 
     def _own(self) -> dict[str, str]:
         return {
-            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(self.results),
             "PREFECT_RUNNER_POLL_FREQUENCY": "2",
@@ -68,3 +72,10 @@ class Surroundings:
             "VENDOR_TOKEN": TOKEN,
             "WAREHOUSE_URL": self.warehouse_url,
         }
+
+
+def _foreign(name: str) -> bool:
+    # Each flow run is a new process, which without compiled modules would compile all of this package again.
+    if name == "PYTHONDONTWRITEBYTECODE":
+        return True
+    return name.startswith("PREFECT_") and not name.startswith("PREFECT_HEALING_")

@@ -139,5 +139,5 @@ def _misfit(word: Word, value: JsonValue) -> str | None:
     if word == "one_of" and not (isinstance(value, list) and value):
         return "one_of takes a list of at least one value"
     if word == "matches" and not (isinstance(value, str) and value):
-        return f"matches takes a glob such as \"orders/*\", not {canonical(value)}"
+        return f'matches takes a glob such as "orders/*", not {canonical(value)}'
     return None

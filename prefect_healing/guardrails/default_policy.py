@@ -10,7 +10,12 @@ DEFAULT_POLICY = Policy(
     allow("*", effect="read"),
     allow("*", effect="notify"),
     allow("retry_flow_run", effect="write", where={"flow_run_id": in_incident(), "scope.repeats": empty()}, times=2),
-    allow("retry_flow_run", effect="write", where={"flow_run_id": in_incident(), "options.rerun": equals("safe")}, times=2),
+    allow(
+        "retry_flow_run",
+        effect="write",
+        where={"flow_run_id": in_incident(), "options.rerun": equals("safe")},
+        times=2,
+    ),
     ask("retry_flow_run", effect="write", where={"flow_run_id": in_incident()}),
     ask("run_deployment", effect="write"),
     ask("pause_deployment", effect="write"),

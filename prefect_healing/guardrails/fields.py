@@ -65,7 +65,7 @@ def _facts(incident: Incident) -> dict[str, JsonValue]:
         "transience": incident.classification.transience,
         "flow_name": incident.subject.flow_name,
         "deployment_name": incident.subject.deployment_name,
-        "round": len(incident.attempts) + 1,
+        "round": incident.round,
     }
 
 

@@ -23,7 +23,8 @@ class Freeze(Record):
     timezone: str = "UTC"
 
     def __init__(self, start: str, end: str, timezone: str = "UTC") -> None:
-        super().__init__(start=start, end=end, timezone=timezone)  # pyright: ignore[reportCallIssue]
+        """Take the window's two ends, such as `Fri 16:00`."""
+        super().__init__(**{"start": start, "end": end, "timezone": timezone})
 
     @field_validator("start", "end")
     @classmethod

@@ -14,11 +14,11 @@ class Limits(Record):
     included, and `rows_deleted` add up. `runs` are flow runs started or changed; a write that names none counts as one.
     """
 
-    tables: int = Field(5, ge=0)
-    days: int = Field(7, ge=0)
-    rows_written: int = Field(1_000, ge=0)
-    rows_deleted: int = Field(0, ge=0)
-    runs: int = Field(10, ge=0)
+    tables: int = Field(default=5, ge=0)
+    days: int = Field(default=7, ge=0)
+    rows_written: int = Field(default=1_000, ge=0)
+    rows_deleted: int = Field(default=0, ge=0)
+    runs: int = Field(default=10, ge=0)
 
 
 def breach(limits: Limits, call: Call, taken: tuple[Call, ...]) -> str | None:

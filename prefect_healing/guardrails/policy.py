@@ -27,7 +27,7 @@ class Heals(Record):
 
     @model_validator(mode="after")
     def _says_something(self) -> "Heals":
-        if self.deployment is self.flow is self.tag is None:
+        if not (self.deployment or self.flow or self.tag):
             raise ValueError("name a deployment, a flow or a tag")
         return self
 
@@ -53,6 +53,7 @@ class Policy(Record):
     heals: tuple[Heals, ...] = ()
 
     def __init__(self, *rules: Rule, **fields: Unpack[_PolicyFields]) -> None:
+        """Take the rules in their order, and the rest by name."""
         super().__init__(**{**fields, "rules": rules or fields.get("rules", ())})
 
     @cached_property

@@ -29,9 +29,9 @@ class Rule(Record):
     tool: str = Field(min_length=1)
     effect: Effect | None = None
     where: dict[str, Condition] = {}
-    times: int | None = Field(None, ge=1)
+    times: int | None = Field(default=None, ge=1)
     during: Freeze | None = None
-    undoes: str | None = Field(None, min_length=1)
+    undoes: str | None = Field(default=None, min_length=1)
 
     @field_validator("where")
     @classmethod
@@ -43,9 +43,10 @@ class Rule(Record):
 
     def __str__(self) -> str:
         """Return the rule as one reads it aloud."""
+        where = " and ".join(f"{field} {self.where[field]}" for field in sorted(self.where))
         parts = [f"{self.verdict} {self.tool}"]
         parts += [f"with effect {self.effect}"] if self.effect else []
-        parts += ["where " + " and ".join(f"{name} {self.where[name]}" for name in sorted(self.where))] if self.where else []
+        parts += [f"where {where}"] if where else []
         parts += [f"undoing {self.undoes}"] if self.undoes else []
         parts += [f"at most {self.times} times"] if self.times else []
         parts += [f"during {self.during}"] if self.during else []
@@ -118,9 +119,10 @@ def _rule(
     during: Freeze | None,
     undoes: str | None,
 ) -> Rule:
+    conditions = dict(where or {})
     try:
         return Rule(
-            verdict=verdict, tool=tool, effect=effect, where=dict(where or {}), times=times, during=during, undoes=undoes
+            verdict=verdict, tool=tool, effect=effect, where=conditions, times=times, during=during, undoes=undoes
         )
     except ValidationError as error:
         first = error.errors()[0]

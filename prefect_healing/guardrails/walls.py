@@ -27,9 +27,7 @@ def wall(call: Call, incident: Incident, taken: tuple[Call, ...], limits: Limits
     return None
 
 
-def _walls(
-    call: Call, incident: Incident, taken: tuple[Call, ...], limits: Limits
-) -> Iterator[tuple[str, str | None]]:
+def _walls(call: Call, incident: Incident, taken: tuple[Call, ...], limits: Limits) -> Iterator[tuple[str, str | None]]:
     yield "destroy", _destroys(call)
     yield "unpreviewed", _unpreviewed(call)
     yield "healing", _targets_healing(call, incident)
@@ -52,9 +50,8 @@ def _unpreviewed(call: Call) -> str | None:
 
 
 def _targets_healing(call: Call, incident: Incident) -> str | None:
-    named = {name for name in subjects(call) if _is_healing(name)}
-    if incident.heal_flow_run_id is not None and str(incident.heal_flow_run_id) in subjects(call):
-        named.add(str(incident.heal_flow_run_id))
+    flows = (name for argument in _FLOW_ARGUMENTS for name in _texts(call.arguments.get(argument)))
+    named = {name for name in (*subjects(call), *flows) if _is_healing(name)}
     tags = call.arguments.get("tags")
     if tags == HEALING_TAG or (isinstance(tags, list) and HEALING_TAG in tags):
         named.add(f"the tag {HEALING_TAG}")
@@ -72,7 +69,7 @@ def _foreign_incident(call: Call, incident: Incident) -> str | None:
 
 def _foreign_subject(call: Call, incident: Incident) -> str | None:
     own = own_names(incident)
-    foreign = {name for name in subjects(call) if name not in own and name != incident.subject.flow_name}
+    foreign = {name for name in subjects(call) if name not in own}
     if not foreign:
         return None
     return f"{_listed(foreign)} is outside this incident; it may act on {', '.join(sorted(own))} only."
@@ -89,7 +86,7 @@ def subjects(call: Call) -> frozenset[str]:
     named = list[str]()
     if call.scope is not None:
         named += [*call.scope.flow_runs, *call.scope.deployments]
-    for argument in (*_RUN_ARGUMENTS, *_DEPLOYMENT_ARGUMENTS, *_FLOW_ARGUMENTS):
+    for argument in (*_RUN_ARGUMENTS, *_DEPLOYMENT_ARGUMENTS):
         named += _texts(call.arguments.get(argument))
     return frozenset(named)
 
@@ -106,4 +103,5 @@ def _is_healing(name: str) -> bool:
 
 def _listed(names: set[str]) -> str:
     shown = sorted(names)[:5]
-    return ", ".join(f"{name:.80}" for name in shown) + (f" and {len(names) - 5} more" if len(names) > len(shown) else "")
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return ", ".join(f"{name:.80}" for name in shown) + more

@@ -1,8 +1,9 @@
 """One effect, as a Prefect task: guarded at the door, journalled, done once."""
 
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from prefect import task
 
@@ -16,9 +17,6 @@ from prefect_healing.locks import one_writer
 from prefect_healing.stages.authorize import decide
 from prefect_healing.tools.tool import AnyTool
 from prefect_healing.workbench import Workbench
-
-if TYPE_CHECKING:
-    from prefect.tasks import Task
 
 _LOCK_SECONDS = 180.0
 
@@ -96,7 +94,7 @@ async def _refusal(undertaking: Undertaking) -> str | None:
 
 
 @cache
-def _task_for(tool: AnyTool) -> "Task[[Undertaking], str]":
+def _task_for(tool: AnyTool) -> "Callable[[Undertaking], Coroutine[Any, Any, str]]":
     return apply.with_options(name=tool.name, task_run_name=tool.name, retries=tool.retries)
 
 

@@ -5,13 +5,6 @@ from prefect_healing.domain.mandate import Authorized, Decision, Mandate
 from prefect_healing.domain.plan import Action, Plan
 from prefect_healing.workbench import Workbench
 
-OBSERVING: dict[str, str] = {
-    "off": "Healing is off here; nothing may be done.",
-    "observe": "The mode is `observe`: triage and report only.",
-    "propose": "The mode is `propose`: the plan waits for a person.",
-}
-
-
 async def authorize(bench: Workbench, plan: Plan) -> Mandate:
     """Return a decision for every action of the plan, in order; each counts the ones before it as taken."""
     number = bench.incident.round
@@ -25,18 +18,14 @@ async def authorize(bench: Workbench, plan: Plan) -> Mandate:
 
 
 def decide(bench: Workbench, action: Action, taken: tuple[Call, ...]) -> Decision:
-    """Return the verdict on one action: the token, the policy, then the mode. Asked again right before it is done."""
-    tool = bench.toolset.writing(action.tool)
+    """Return the verdict on one action: the token, then the policy. Asked again right before it is done."""
+    tool = bench.toolset.writer(action.tool)
     if tool is None:
         return Decision(verdict="deny", rule="known tools", reason=f"There is no write tool {action.tool!r}.")
     if action.token != bench.token(bench.incident.round, action.tool, action.arguments, action.scope):
         reason = "The confirmation token does not belong to this action, these arguments and this scope."
         return Decision(verdict="deny", rule="confirmation token", reason=reason)
-    decision = bench.decide(tool, action.arguments, action.scope, taken)
-    if decision.allowed and (reason := OBSERVING.get(bench.incident.mode)):
-        verdict = "ask" if bench.incident.mode == "propose" else "deny"
-        return Decision(verdict=verdict, rule=f"mode {bench.incident.mode}", reason=reason)
-    return decision
+    return bench.decide(tool, action.arguments, action.scope, taken)
 
 
 def as_call(action: Action) -> Call:

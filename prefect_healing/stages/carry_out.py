@@ -37,7 +37,7 @@ async def repair(incident_id: str, round_number: int) -> str:
 
 async def _carry_out(bench: Workbench, action: Action, taken: tuple[Call, ...]) -> Receipt:
     identity = effect_id(bench.incident.id, action.tool, action.arguments, bench.incident.round)
-    tool = bench.toolset.writing(action.tool)
+    tool = bench.toolset.writer(action.tool)
     if tool is None:
         return refused(bench, action, identity, f"There is no write tool {action.tool!r} here any more.")
     return await undertake(Undertaking(bench, tool, action, identity, taken))

@@ -10,7 +10,7 @@ from prefect_healing.domain.evidence import Evidence
 from prefect_healing.domain.incident import Subject
 from prefect_healing.domain.record import Record
 from prefect_healing.guardrails.redaction import redact
-from prefect_healing.tools.prefect_api import bounded, deployment_name_of, deployment_of, flow_of, prefect_client, run_of, url_of
+from prefect_healing.tools._prefect_api import bounded, deployment_name_of, deployment_of, flow_of, prefect_client, run_of, url_of
 
 if TYPE_CHECKING:
     from prefect.client.schemas.filters import LogFilter
@@ -37,10 +37,10 @@ async def gather(alert: Alert, secrets: tuple[str, ...]) -> Gathered:
         flow = await flow_of(client, run)
         deployment = await deployment_of(client, run)
         name = await deployment_name_of(client, deployment) if deployment else None
-        logs = await client.read_logs(_errors_of(run), limit=_LOG_LINES)
+        logs = await client.read_logs(_errors_of(run), limit=_LOG_LINES, offset=0)
     message = redact(bounded(run.state.message if run.state else ""), secrets)
     errors = redact(bounded("\n".join(line.message for line in logs), _LOG_CHARS), secrets)
-    state = run.state.name if run.state else "unknown"
+    state = (run.state.name if run.state else None) or "unknown"
     subject = Subject(
         flow_run_id=run.id,
         flow_run_name=run.name,

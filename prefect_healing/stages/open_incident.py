@@ -10,8 +10,10 @@ from prefect_healing.domain.incident import Attempt, Incident
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.record import Record
 from prefect_healing.errors import HealingError
-from prefect_healing.guardrails.policy import Policy, effective_mode, find_policy, load_policy, policy_to_yaml
+from prefect_healing.guardrails.find_policy import find_policy
+from prefect_healing.guardrails.policy import Policy, effective_mode
 from prefect_healing.guardrails.secrets import known_secrets
+from prefect_healing.guardrails.yaml_policy import load_policy, policy_to_yaml
 from prefect_healing.journal import Journal, open_journal
 from prefect_healing.settings import settings
 from prefect_healing.stages.gather import gather
@@ -35,7 +37,7 @@ async def open_incident(alert: Alert, options: HealingOptions) -> Incident:
     """Return the incident, as it was first opened: its evidence, mode and policy are read once and kept."""
     journal = await open_journal(incident_id(alert))
     tools = default_toolset(settings())
-    policy = find_policy(options.policy or settings().policy, tools.all_names)
+    policy = find_policy(options.policy or settings().policy, [each.name for each in tools])
     await journal.keep("policy", PolicyText(yaml=policy_to_yaml(policy)))
     await journal.keep("token-key", TokenKey(hexadecimal=secrets.token_hex(32)))
     return await journal.once("incident", Incident, lambda: _opened(journal, alert, options, policy))

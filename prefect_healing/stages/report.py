@@ -9,7 +9,8 @@ from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Outcome, Report, Round
 from prefect_healing.stages.markdown import as_markdown
-from prefect_healing.tools.prefect_api import add_tags, prefect_client, url_of
+from prefect_healing.heal_runs import add_tags
+from prefect_healing.tools._prefect_api import prefect_client, url_of
 from prefect_healing.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def terminal_state(closed: Report) -> "State[str]":
     return Completed(name=_STATE_NAMES[closed.outcome], message=closed.reason, data=closed.model_dump_json())
 
 
-def outcome_of_state(name: str) -> Outcome | None:
+def outcome_of_state(name: str | None) -> Outcome | None:
     """Return the outcome that a heal run's final state names, None where it names none."""
     return next((outcome for outcome, known in _STATE_NAMES.items() if known == name), None)
 
@@ -139,13 +140,18 @@ async def _last_words(closed: Report) -> None:
     """Put one last line into the failed run's log, with the outcome and where to read more."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import LogCreate
+    from prefect.types import DateTime
 
     incident = closed.incident
     where = closed.heal_run_url or f"prefect-healing show {incident.id}"
     text = f"Incident {incident.id} {closed.outcome.replace('_', ' ')}: {closed.reason} See {where}"
     level = logging.INFO if closed.outcome == "healed" else logging.ERROR
     line = LogCreate(
-        name="prefect_healing", level=level, message=text, timestamp=now(), flow_run_id=incident.subject.flow_run_id
+        name="prefect_healing",
+        level=level,
+        message=text,
+        timestamp=DateTime.now("UTC"),
+        flow_run_id=incident.subject.flow_run_id,
     )
     async with get_client() as client:
         await client.create_logs([line])

@@ -25,7 +25,7 @@ async def _undo(bench: Workbench, applied: Receipt, undo: Undo) -> Receipt:
         token="",
         reason="The repair did not help.",
     )
-    tool = bench.toolset.writing(undo.tool)
+    tool = bench.toolset.writer(undo.tool)
     if tool is None:
         return refused(bench, action, identity, f"There is no write tool {undo.tool!r} to undo {applied.tool} with.")
     return await undertake(Undertaking(bench, tool, action, identity, taken=None))

@@ -4,9 +4,11 @@ from prefect import flow
 
 from prefect_healing.agent import prompts
 from prefect_healing.agent.agent import Agent
+from prefect_healing.agent.ask import folder_of
 from prefect_healing.agent.budget import Budget
 from prefect_healing.agent.loop import Ending, run_agent
 from prefect_healing.agent.observation import Observation
+from prefect_healing.agent.sent import Models
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Answer, CallRecord, Triage
 from prefect_healing.models.choose import choose_model
@@ -42,13 +44,21 @@ async def triage(incident_id: str, round_number: int) -> str:
     bench = await open_workbench(incident_id, round_number)
     answers = await answers_of(bench)
     model = choose_model(bench.settings)
-    ending = await run_agent(_triager(bench, model), bench, answers)
+    ending = await _investigate(bench, model, answers)
     if ending.unavailable is None:
         return _as_triage(bench, model, ending, None).model_dump_json()
     reason = f"{model.id} was not available, so the rules investigated: {ending.unavailable}"
     rules = Rules()
-    again = await run_agent(_triager(bench, rules), bench, answers)
+    again = await _investigate(bench, rules, answers)
     return _as_triage(bench, rules, again, reason).model_dump_json()
+
+
+async def _investigate(bench: Workbench, model: Model, answers: tuple[Answer, ...]) -> Ending:
+    agent, key = _triager(bench, model), f"round-{bench.incident.round}/models"
+    asked = await bench.journal.read(key, Models) or Models()
+    if folder_of(agent) not in asked.folders:
+        await bench.journal.write(key, Models(folders=(*asked.folders, folder_of(agent))))
+    return await run_agent(agent, bench, answers)
 
 
 def _triager(bench: Workbench, model: Model) -> Agent:

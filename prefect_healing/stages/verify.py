@@ -12,7 +12,7 @@ async def verify(bench: Workbench, repair: Repair) -> Verification:
 
 
 async def _check(bench: Workbench, receipt: Receipt) -> Check:
-    tool = bench.toolset.writing(receipt.tool)
+    tool = bench.toolset.writer(receipt.tool)
     if tool is None or receipt.status not in ("done", "already_done"):
         return Check(name=receipt.tool, status="failed", detail=f"{receipt.status}: {receipt.detail}")
     try:

@@ -1,8 +1,8 @@
 """The Prefect API as the tools use it: one way in, errors in our words, pages put together."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,21 +29,29 @@ _VARIABLE_PART = re.compile(
 
 
 @asynccontextmanager
-async def prefect_client() -> "AsyncIterator[PrefectClient]":
+async def prefect_client() -> "AsyncGenerator[PrefectClient]":
     """Open a Prefect client; inside, ToolFailed and ToolUnavailable stand for what the API answers."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    try:
-        async with get_client() as client:
+    async with AsyncExitStack() as opened:
+        try:
+            client = await opened.enter_async_context(get_client())
+        except (httpx.HTTPError, RuntimeError, OSError) as error:
+            raise _no_answer(error) from error
+        try:
             yield client
-    except ObjectNotFound as error:
-        raise ToolFailed("The Prefect server knows no such object; check the id or the name.") from error
-    except httpx.HTTPStatusError as error:
-        raise _in_our_words(error.response.status_code, error.response.text) from error
-    except (httpx.TransportError, RuntimeError, OSError) as error:
-        raise ToolUnavailable(f"The Prefect API did not answer: {type(error).__name__}: {error}") from error
+        except ObjectNotFound as error:
+            raise ToolFailed("The Prefect server knows no such object; check the id or the name.") from error
+        except httpx.HTTPStatusError as error:
+            raise _in_our_words(error.response.status_code, error.response.text) from error
+        except httpx.TransportError as error:
+            raise _no_answer(error) from error
+
+
+def _no_answer(error: Exception) -> ToolUnavailable:
+    return ToolUnavailable(f"The Prefect API did not answer: {type(error).__name__}: {error}")
 
 
 def _in_our_words(status: int, body: str) -> ToolFailed | ToolUnavailable:
@@ -59,7 +67,7 @@ def run_or_own(ctx: ToolContext, flow_run_id: UUID | None) -> UUID:
 
 def bounded(text: str | None, chars_max: int = MESSAGE_CHARS_MAX) -> str:
     """Return `text` as valid Unicode, with its middle cut out where it is longer than `chars_max`."""
-    whole = (text or "")
+    whole = text or ""
     if len(whole) > chars_max:
         head, tail = chars_max * 2 // 3, chars_max // 3
         whole = f"{whole[:head]} [... {len(whole) - head - tail} characters cut ...] {whole[-tail:]}"
@@ -71,7 +79,7 @@ def message_shape(message: str | None) -> str:
     return " ".join(_VARIABLE_PART.sub("#", (message or "")[:MESSAGE_CHARS_MAX]).split())
 
 
-def json_values(value: object, chars_max: int = MESSAGE_CHARS_MAX) -> Any:
+def json_values(value: object, chars_max: int = MESSAGE_CHARS_MAX) -> Any:  # noqa: ANN401  JSON is what it is.
     """Return what the API gave as plain JSON values, long strings cut."""
     if isinstance(value, Mapping):
         pairs: list[tuple[object, object]] = list(value.items())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

@@ -48,7 +48,7 @@ class FlowRunLog(Record):
 
 
 @tool(effect="read")
-async def read_flow_run_logs(  # noqa: PLR0913  Every argument narrows what a model has to read.
+async def read_flow_run_logs(
     ctx: ToolContext,
     flow_run_id: Annotated[
         UUID | None, Field(description="Id of a flow run; leave it out to mean the incident's own run.")

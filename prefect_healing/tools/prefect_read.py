@@ -19,6 +19,7 @@ from prefect_healing.tools._lineage import (
     parent_of,
     skipped_downstream,
     subflow_runs_of,
+    upstream_ids,
 )
 from prefect_healing.tools._prefect_api import (
     bounded,
@@ -222,7 +223,7 @@ async def read_flow_history(
 
 
 class Upstream(Record):
-    """What a run depends on. `known` is False where Prefect records nothing, which is no proof that nothing is there."""
+    """What a run depends on. `known` is False where Prefect records nothing, which proves nothing."""
 
     known: bool
     parent: RelatedRun | None
@@ -333,8 +334,7 @@ def _task_order(task_run: "TaskRun") -> int:
 
 def _task_facts(task_run: "TaskRun", names: dict[UUID, str]) -> TaskRunFacts:
     state = task_run.state
-    upstream = (item for inputs in task_run.task_inputs.values() for item in inputs)
-    depends_on = dict.fromkeys(names[each] for item in upstream if (each := getattr(item, "id", None)) in names)
+    depends_on = dict.fromkeys(names[each] for each in upstream_ids(task_run) if each in names)
     return TaskRunFacts(
         name=task_run.name,
         state_type="" if state is None else state.type.value,
@@ -353,6 +353,8 @@ def _task_facts(task_run: "TaskRun", names: dict[UUID, str]) -> TaskRunFacts:
 def _task_note(run: "FlowRun", task_runs: "list[TaskRun]") -> str:
     if run.state is not None and run.state.is_crashed():
         return "The run crashed: what its tasks did in the last seconds may never have reached the server."
+    if any(each.state is not None and each.state.is_running() for each in task_runs):
+        return "Some tasks look as if they still ran: the server learns of them late; read again in a few seconds."
     if not task_runs:
         return "The server has no task runs of this run: it failed before its first task, or has none."
     return ""
@@ -447,7 +449,7 @@ async def _failed_lately(client: "PrefectClient", run: "FlowRun", hours: int) ->
         flow_run_filter=FlowRunFilter(
             id=FlowRunFilterId(not_any_=[run.id]),
             state=State(type=StateIs(any_=[StateType.FAILED, StateType.CRASHED])),
-            end_time=FlowRunFilterEndTime(after_=since),
+            end_time=FlowRunFilterEndTime(after_=since),  # pyright: ignore[reportArgumentType]
         ),
         sort=FlowRunSort.END_TIME_DESC,
         limit=SIMILAR_RUNS,
@@ -476,5 +478,3 @@ async def _similar_failure(client: "PrefectClient", run: "FlowRun", likeness: fl
         same_message=likeness >= _SAME,
         url=url_of("flow-run", run.id),
     )
-
-

@@ -13,11 +13,13 @@ from prefect_healing.domain.cause import Cause
 
 
 def _status(  # noqa: PLR0913 a row of the table reads best on one line
-    code: int, phrase: str, cause: Cause, outlook: Outlook, confidence: float, section: str
+    code: int, phrase: str, cause: Cause, outlook: Outlook, confidence: float, section: str, older: str = ""
 ) -> Signature:
-    said = rf"(?<![\w.:/-]){code}(?:(?i:[ :,'\"()\]-]{{1,4}}{phrase})|(?: Server| Client) Error|, message=)"
-    labelled = rf"(?i:status(?:[ _-]?code)?|http(?:/[\d.]+)?|http error|error code|errorcode|server error|client error)"
-    example = f"httpx.HTTPStatusError: {'Server' if code > 499 else 'Client'} error '{code} {phrase}' for url 'https://vendor.example/v1'"
+    phrases = f"{phrase}|{older}" if older else phrase
+    said = rf"(?<![\w.:/-]){code}(?:(?i:[ :,'\"()\]-]{{1,4}}(?:{phrases}))|(?: Server| Client) Error|, message=)"
+    labelled = r"(?i:status(?:[ _-]?code)?|http(?:/[\d.]+)?|http error|error code|errorcode|server error|client error)"
+    side = "Server" if code >= 500 else "Client"
+    example = f"httpx.HTTPStatusError: {side} error '{code} {phrase}' for url 'https://vendor.example/v1'"
     pattern = rf"{said}|{labelled}[\"'\s:=(\[]{{1,4}}{code}(?![\w.])"
     return Signature(f"http.{code}", cause, outlook, confidence, pattern, str(code), section, example)
 
@@ -35,11 +37,11 @@ ROWS = (
     _status(409, "Conflict", "concurrency_conflict", MAY_RETURN, 0.7, "RFC 9110 15.5.10"),
     _status(410, "Gone", "missing_upstream_data", STAYS, 0.8, "RFC 9110 15.5.11"),
     _status(412, "Precondition Failed", "concurrency_conflict", MAY_RETURN, 0.7, "RFC 9110 15.5.13"),
-    _status(413, "(?:Content|Payload|Request Entity) Too Large", "config_error", STAYS, 0.6, "RFC 9110 15.5.14"),
+    _status(413, "Content Too Large", "config_error", STAYS, 0.6, "RFC 9110 15.5.14", "(?:Payload|Request Entity) Too Large"),
     _status(414, "URI Too Long", "code_bug", STAYS, 0.7, "RFC 9110 15.5.15"),
     _status(415, "Unsupported Media Type", "code_bug", STAYS, 0.7, "RFC 9110 15.5.16"),
     _status(421, "Misdirected Request", "config_error", OPEN, 0.6, "RFC 9110 15.5.20"),
-    _status(422, "Unprocessable (?:Content|Entity)", "code_bug", STAYS, 0.6, "RFC 9110 15.5.21"),
+    _status(422, "Unprocessable Content", "code_bug", STAYS, 0.6, "RFC 9110 15.5.21", "Unprocessable Entity"),
     _status(423, "Locked", "concurrency_conflict", MAY_RETURN, 0.75, "RFC 4918 11.3"),
     _status(425, "Too Early", "concurrency_conflict", PASSES, 0.7, "RFC 8470 5.2"),
     _status(426, "Upgrade Required", "dependency_env", STAYS, 0.7, "RFC 9110 15.5.22"),
@@ -49,10 +51,10 @@ ROWS = (
     _status(500, "Internal Server Error", "upstream_unavailable", MAY_RETURN, 0.75, "RFC 9110 15.6.1"),
     _status(501, "Not Implemented", "code_bug", STAYS, 0.65, "RFC 9110 15.6.2"),
     _status(502, "Bad Gateway", "upstream_unavailable", PASSES, 0.95, "RFC 9110 15.6.3"),
-    _status(503, "Service (?:Temporarily )?Unavailable", "upstream_unavailable", PASSES, 0.95, "RFC 9110 15.6.4"),
-    _status(504, "Gateway Time-?out", "upstream_unavailable", PASSES, 0.92, "RFC 9110 15.6.5"),
+    _status(503, "Service Unavailable", "upstream_unavailable", PASSES, 0.95, "RFC 9110 15.6.4", "Service Temporarily"),
+    _status(504, "Gateway Timeout", "upstream_unavailable", PASSES, 0.92, "RFC 9110 15.6.5", "Gateway Time-out"),
     _status(507, "Insufficient Storage", "resource_exhausted", MAY_RETURN, 0.8, "RFC 4918 11.5"),
-    _status(511, "Network Authentication Required", "auth", STAYS, 0.8, "RFC 6585 6"),
+    _status(511, "Network Authentication Required", "auth", STAYS, 0.88, "RFC 6585 6"),
     _status(520, "Web Server Returned an Unknown Error", "upstream_unavailable", COMES_AND_GOES, 0.8, "Cloudflare 5xx"),
     _status(521, "Web Server Is Down", "upstream_unavailable", PASSES, 0.85, "Cloudflare 5xx"),
     _status(522, "Connection Timed Out", "upstream_unavailable", PASSES, 0.85, "Cloudflare 5xx"),

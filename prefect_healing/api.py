@@ -1,0 +1,158 @@
+"""What the command line, and any other face, can do: functions over incidents."""
+
+import getpass
+import re
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from prefect_healing.agent.sent import requests_of
+from prefect_healing.clock import now
+from prefect_healing.dispatch import Dispatched, bring_back, dispatch
+from prefect_healing.domain.alert import Mode, incident_id
+from prefect_healing.domain.incident import Incident
+from prefect_healing.domain.options import HealingOptions
+from prefect_healing.domain.record import JsonObject, Record
+from prefect_healing.domain.report import Answer, Report
+from prefect_healing.errors import HealingError
+from prefect_healing.heal_runs import alert_of, heal_runs, is_closed, is_dead, options_of
+from prefect_healing.journal import open_journal
+from prefect_healing.settings import settings
+from prefect_healing.stages.report import outcome_of_state
+from prefect_healing.stages.triage import Answers, answers_key
+from prefect_healing.tools._prefect_api import prefect_client, run_of, url_of
+
+_RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_LISTED_MAX = 200
+
+
+class IncidentLine(Record):
+    """One incident in a list. `status` is an outcome, `open`, or `dead` where its heal run must be brought back."""
+
+    incident_id: str
+    status: str
+    flow_name: str
+    flow_run_id: UUID
+    heal_flow_run_id: UUID
+    began: AwareDatetime | None
+    url: str | None = None
+
+
+async def incidents(limit: int = _LISTED_MAX) -> list[IncidentLine]:
+    """Return the incidents of this Prefect server, newest first, each with its newest heal run."""
+    lines: dict[str, IncidentLine] = {}
+    async with prefect_client() as client:
+        for run in await heal_runs(client, limit=min(limit, _LISTED_MAX)):
+            alert = alert_of(run)
+            if alert is None or incident_id(alert) in lines:
+                continue
+            outcome = outcome_of_state(run.state.name) if run.state else None
+            status = outcome or ("dead" if await is_dead(client, run) else "open")
+            lines[incident_id(alert)] = IncidentLine(
+                incident_id=incident_id(alert),
+                status=status,
+                flow_name=alert.flow_name,
+                flow_run_id=alert.flow_run_id,
+                heal_flow_run_id=run.id,
+                began=run.created,
+                url=url_of("flow-run", run.id),
+            )
+    return list(lines.values())
+
+
+async def find_incident(prefix: str) -> IncidentLine:
+    """Return the incident whose id begins with `prefix`. Raises HealingError where none or several do."""
+    found = [line for line in await incidents() if line.incident_id.startswith(prefix.upper())]
+    if len(found) != 1:
+        what = "No incident has" if not found else f"{len(found)} incidents have"
+        raise HealingError(f"{what} an id that begins with {prefix!r}; `prefect-healing incidents` lists them.")
+    return found[0]
+
+
+async def report_of(identity: str) -> Report | None:
+    """Return the report of an incident, None while it is open."""
+    return await (await open_journal(identity)).read("report", Report)
+
+
+async def incident_of(identity: str) -> Incident | None:
+    """Return the incident as it was opened, None where it was not yet."""
+    return await (await open_journal(identity)).read("incident", Incident)
+
+
+async def report_of_run(flow_run_id: UUID) -> Report | None:
+    """Return the newest report on a failed flow run, None where there is none (yet)."""
+    async with prefect_client() as client:
+        run = await run_of(client, flow_run_id)
+    for tag in reversed(run.tags):
+        if tag.startswith("incident:") and (found := await report_of(tag.removeprefix("incident:"))):
+            return found
+    return None
+
+
+async def heal_target(target: str, mode: Mode | None) -> Dispatched:
+    """Begin or go on with healing a flow run (id or URL) or an incident (id).
+
+    With `action="inline"` in the answer, the caller runs the heal run. Raises HealingError where nothing has that id.
+    """
+    if run_id := _RUN_ID.search(target):
+        return await dispatch(UUID(run_id.group()), HealingOptions(mode=mode), "person")
+    line = await find_incident(target)
+    async with prefect_client() as client:
+        run = await run_of(client, line.heal_flow_run_id)
+        if is_closed(run):
+            if mode is None:
+                return Dispatched(
+                    action="left",
+                    reason=f"It is closed: {line.status}. To try again, give a mode, such as --mode heal.",
+                    incident_id=line.incident_id,
+                )
+            options = options_of(run).model_copy(update={"mode": mode})
+            return await dispatch(line.flow_run_id, options, "person")
+        if await is_dead(client, run):
+            return await bring_back(client, run)
+    return Dispatched(
+        action="joined",
+        reason="Its heal run is alive.",
+        incident_id=line.incident_id,
+        heal_flow_run_id=run.id,
+        url=line.url,
+    )
+
+
+async def answer(identity: str, text: str) -> Dispatched:
+    """Give a person's answer to the question an incident waits for, and go on healing.
+
+    Raises HealingError where it asks nothing.
+    """
+    line = await find_incident(identity)
+    report = await report_of(line.incident_id)
+    if report is None or not report.rounds or report.rounds[-1].triage.question is None:
+        raise HealingError(f"Incident {line.incident_id} asks nothing now; `prefect-healing show` tells where it is.")
+    journal, key = await open_journal(line.incident_id), answers_key(report.rounds[-1].number)
+    given = await journal.read(key, Answers) or Answers()
+    said = Answer(text=text, person=getpass.getuser(), at=now())
+    await journal.write(key, Answers(answers=(*given.answers, said)))
+    async with prefect_client() as client:
+        return await bring_back(client, await run_of(client, line.heal_flow_run_id))
+
+
+async def raise_alert(flow_run_id: UUID) -> Dispatched:
+    """Dispatch the run that an alert names. What else an alert says is not taken at its word: the run is read anew."""
+    return await dispatch(flow_run_id, HealingOptions(), "person")
+
+
+async def sent(identity: str) -> list[JsonObject]:
+    """Return every request that went to a model for an incident, in order, exactly as it was sent."""
+    report = await report_of(identity)
+    rounds = len(report.rounds) if report else settings().attempts
+    requests: list[JsonObject] = []
+    for number in range(1, rounds + 1):
+        requests += await requests_of(await open_journal(identity), number)
+    return requests
+
+
+async def reports_since(since: datetime) -> list[Report]:
+    """Return the reports of incidents that began since then, newest first."""
+    found = [await report_of(line.incident_id) for line in await incidents() if line.began and line.began >= since]
+    return [report for report in found if report is not None]

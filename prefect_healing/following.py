@@ -1,0 +1,56 @@
+"""Following an incident to its end, from a terminal."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+from prefect_healing import api
+from prefect_healing.dispatch import Dispatched
+from prefect_healing.domain.report import Report
+from prefect_healing.heal_runs import is_closed
+from prefect_healing.inline import run_heal
+from prefect_healing.tools._prefect_api import prefect_client, run_of
+
+_POLL_SECONDS = 1.0
+
+
+async def follow(
+    starting: Coroutine[Any, Any, Dispatched], *, wait: bool, say: Callable[[str], None]
+) -> Report | None:
+    """Await a dispatch, heal here where it says so, else wait for the heal run; return the report.
+
+    Returns None where nothing was to be done, or `wait` is False.
+    """
+    done = await starting
+    say(_line(done))
+    if done.incident_id is None:
+        return None
+    if done.action == "inline" and done.heal_flow_run_id is not None:
+        await run_heal(done.heal_flow_run_id)
+    elif done.heal_flow_run_id is not None and wait:
+        await _end_of(done.heal_flow_run_id, say)
+    elif done.action != "left":
+        return None
+    return await api.report_of(done.incident_id)
+
+
+async def _end_of(heal_flow_run_id: UUID, say: Callable[[str], None]) -> None:
+    last = ""
+    async with prefect_client() as client:
+        while True:
+            run = await run_of(client, heal_flow_run_id)
+            state = run.state.name if run.state else "unknown"
+            if state != last:
+                say(f"heal run {run.name}: {state}")
+                last = state
+            if is_closed(run) or (run.state is not None and run.state.is_final()):
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _line(done: Dispatched) -> str:
+    where = f": {done.url}" if done.url else ""
+    warning = f" ({done.warning})" if done.warning else ""
+    incident = f"Incident {done.incident_id}: " if done.incident_id else ""
+    return f"{incident}{done.reason}{warning}{where}"

@@ -1,0 +1,22 @@
+"""Which policy counts: the one that is named, else the team's file, else the built-in one."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from prefect_healing.guardrails.default_policy import DEFAULT_POLICY
+from prefect_healing.guardrails.policy import Policy
+from prefect_healing.guardrails.yaml_policy import load_policy
+
+TEAM_FILE = Path("deployments/policies/default.yaml")
+
+
+def find_policy(name: str | None, known_tools: Collection[str]) -> Policy:
+    """Return the policy file `name`; without a name `deployments/policies/default.yaml` below the working directory
+    where there is one, else the built-in policy, which `default` names too.
+
+    Raises ConfigurationError where the file cannot be read or says something unknown.
+    """
+    if name == "default" or (name is None and not TEAM_FILE.is_file()):
+        return DEFAULT_POLICY
+    file = Path(name) if name else TEAM_FILE
+    return load_policy(file, known_tools=known_tools)

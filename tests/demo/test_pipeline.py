@@ -1,0 +1,94 @@
+"""The pipeline breaks as each scenario says: for the cause that is known, asking the vendor no more than it should."""
+
+import traceback
+from datetime import date
+
+import httpx
+import pytest
+from prefect import State
+from sqlalchemy import Engine
+
+from prefect_healing import classify
+from prefect_healing.demo import pipeline
+from prefect_healing.demo.scenarios import SCENARIOS, Scenario, chosen
+from prefect_healing.demo.vendor import FaultRequest, VendorServer
+from prefect_healing.demo.warehouse import count_loads, count_rows
+from prefect_healing.errors import ConfigurationError
+
+FAILING = [each for each in SCENARIOS if each.fault != "healthy" or each.parameters]
+
+
+@pytest.fixture
+def surroundings(
+    monkeypatch: pytest.MonkeyPatch, prefect_server: str, vendor: VendorServer, warehouse_url: str
+) -> None:
+    monkeypatch.setenv("VENDOR_URL", vendor.url)
+    monkeypatch.setenv("WAREHOUSE_URL", warehouse_url)
+    monkeypatch.setattr(pipeline, "VENDOR_TIMEOUT_SECONDS", 0.2)
+
+
+def run_unhealed(scenario: Scenario, vendor: VendorServer) -> State:
+    """Run the scenario's flow without its hooks, so that what is seen is the failure alone."""
+    vendor.ledger.put(FaultRequest(day=scenario.day, fault=scenario.fault, params=scenario.fault_params))
+    flow = pipeline.backfill_flights if scenario.inline else pipeline.nightly_flights
+    unhealed = flow.with_options(on_failure=[], on_crashed=[])
+    return unhealed(scenario.day, **scenario.parameters, return_state=True)
+
+
+@pytest.mark.usefixtures("surroundings")
+@pytest.mark.parametrize("scenario", FAILING, ids=lambda scenario: scenario.name)
+async def test_a_scenario_fails_for_its_known_cause(scenario: Scenario, vendor: VendorServer):
+    """What passes by itself was tried twice by Prefect; what does not was tried once."""
+    state = run_unhealed(scenario, vendor)
+
+    assert state.is_failed()
+    text = "".join(traceback.format_exception(await state.aresult(raise_on_failure=False)))
+    assert classify(text).cause == scenario.expected_cause, text
+    assert vendor.ledger.counts()[scenario.day].requests == (2 if scenario.expected_outcome == "healed" else 1)
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_a_healthy_day_is_loaded_once(vendor: VendorServer, warehouse: Engine):
+    (healthy,) = chosen(["healthy"])
+
+    state = run_unhealed(healthy, vendor)
+
+    assert state.is_completed()
+    assert count_rows(warehouse, healthy.day) == 924
+    assert count_loads(warehouse, healthy.day) == 1
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_a_limit_is_said_in_the_log_of_the_run(vendor: VendorServer, caplog: pytest.LogCaptureFixture):
+    """How long to wait stands in a header, which no exception shows."""
+    (limited,) = chosen(["rate_limited"])
+
+    run_unhealed(limited, vendor)
+
+    assert "429 with Retry-After:" in caplog.text
+
+
+def test_a_contract_names_what_is_missing_and_what_came():
+    with pytest.raises(pipeline.ContractBroken, match=r"missing columns \['dep_delay'\]; got \['arr_delay',"):
+        pipeline.check_columns.fn([{"departure_delay": 1, "arr_delay": 2}, *_rows_without("dep_delay")])
+
+
+def test_scenarios_do_not_share_a_day():
+    """They run side by side, and a fault is set for a day."""
+    assert len({scenario.day for scenario in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_an_unknown_scenario_is_said_with_those_there_are():
+    with pytest.raises(ConfigurationError, match=r"No scenario 'gremlins'\. There are: bad_credentials, code_bug"):
+        chosen(["healthy", "gremlins"])
+
+
+def _rows_without(column: str) -> list[dict[str, str | int | None]]:
+    from prefect_healing.demo.data import flights
+
+    return [{key: cell for key, cell in row.items() if key != column} for row in flights().of(date(2013, 1, 5))]
+
+
+def test_the_vendor_says_how_it_is_without_a_token(vendor: VendorServer):
+    """The declared source is asked by the healer, which has no credentials of the pipeline."""
+    assert httpx.get(f"{vendor.url}/health").json()["last_day"] == "2013-12-31"
