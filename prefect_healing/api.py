@@ -19,7 +19,7 @@ from prefect_healing.errors import HealingError
 from prefect_healing.heal_runs import alert_of, heal_runs, is_closed, is_dead, options_of
 from prefect_healing.journal import open_journal
 from prefect_healing.settings import settings
-from prefect_healing.stages.report import outcome_of_state
+from prefect_healing.stages.report import last_report, outcome_of_state
 from prefect_healing.stages.triage import Answers, answers_key
 from prefect_healing.tools._prefect_api import prefect_client, run_of, url_of
 
@@ -72,7 +72,7 @@ async def find_incident(prefix: str) -> IncidentLine:
 
 async def report_of(identity: str) -> Report | None:
     """Return the report of an incident, None while it is open."""
-    return await (await open_journal(identity)).read("report", Report)
+    return await last_report(await open_journal(identity))
 
 
 async def incident_of(identity: str) -> Incident | None:

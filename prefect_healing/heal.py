@@ -25,7 +25,6 @@ from prefect_healing.workbench import Workbench
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-_LOCK_SECONDS = 120.0
 _DEFAULTS = HealingOptions()
 
 
@@ -39,7 +38,7 @@ async def heal(alert: Alert, options: HealingOptions = _DEFAULTS) -> "State[str]
     incident = await open_incident(alert, options)
     bench = await open_workbench(incident.id)
     lock = incident_lock(incident.id)
-    async with one_writer(lock, bench.journal, _LOCK_SECONDS):
+    async with one_writer(lock, bench.journal, wait_seconds=bench.settings.deadline_minutes * 60):
         rounds: list[Round] = []
         for number in range(1, bench.settings.attempts + 1 if incident.still_failed else 1):
             rounds.append(await _round(bench, number))

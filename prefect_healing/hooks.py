@@ -161,7 +161,7 @@ class _Raised:
 
         limit = settings().inline_seconds
         try:
-            outcome = _in_own_thread(lambda: run_heal(heal_flow_run_id), limit)
+            closed = _in_own_thread(lambda: run_heal(heal_flow_run_id), limit)
         except FutureTimeoutError:
             self._log(
                 logging.ERROR,
@@ -169,16 +169,13 @@ class _Raised:
                 f"Go on with: prefect-healing heal {done.incident_id}",
             )
             return
-        self._log(
-            logging.WARNING,
-            f"Incident {done.incident_id} {outcome} by run {done.url or done.heal_flow_run_id}; "
-            "this run stays failed and its exception is raised as before",
-        )
+        # The report has put the same line into the run's log on the server; here it is for the terminal.
+        self._log(logging.WARNING, closed, to_server=False)
 
-    def _log(self, level: int, text: str) -> None:
+    def _log(self, level: int, text: str, *, to_server: bool = True) -> None:
         from prefect.logging.loggers import flow_run_logger
 
-        flow_run_logger(self.flow_run).log(level, text)
+        flow_run_logger(self.flow_run).log(level, text, extra={"send_to_api": to_server})
 
 
 def opening_line(done: "Dispatched") -> str:

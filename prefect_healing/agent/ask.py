@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -51,8 +52,17 @@ class Sending(Record):
 class Exchange:
     """What `ask` needs. A plain class on purpose: Prefect walks through records and collections it is given."""
 
-    def __init__(self, bench: Workbench, agent: Agent, transcript: Transcript, spent: Spent, at: Position) -> None:
+    def __init__(
+        self,
+        bench: Workbench,
+        agent: Agent,
+        transcript: Transcript,
+        spent: Spent,
+        at: Position,
+        deadline_at: datetime,
+    ) -> None:
         self.bench, self.agent, self.transcript, self.spent, self.at = bench, agent, transcript, spent, at
+        self.deadline_at = deadline_at
         self.key = key_of(bench.incident.id, agent, at, "ask")
 
     def __str__(self) -> str:
@@ -104,8 +114,8 @@ async def ask(exchange: Exchange) -> str:
     lost_usd = before.attempts * before.ceiling_usd if before else 0.0
     ceiling_usd = agent.model.cost_ceiling_usd(request)
     beyond = exchange.spent.beyond(agent.budget, lost_usd + ceiling_usd)
-    if beyond is None and now() > bench.incident.deadline_at:
-        beyond = f"The incident's deadline, {bench.incident.deadline_at:%H:%M:%S} UTC, has passed."
+    if beyond is None and now() > exchange.deadline_at:
+        beyond = f"The incident's deadline, {exchange.deadline_at:%H:%M:%S} UTC, has passed."
     if beyond is not None:
         return Asked(beyond=beyond, lost_usd=lost_usd).model_dump_json()
     await bench.journal.write(exchange.sending_key, _sending(exchange, before, ceiling_usd))

@@ -1,6 +1,7 @@
 """The spine: ask, guard, act, observe; a bound; a transcript that only grows."""
 
 import asyncio
+from datetime import datetime
 
 from prefect_healing.agent import conclusion, prompts
 from prefect_healing.agent.agent import Agent, Position
@@ -10,6 +11,7 @@ from prefect_healing.agent.observation import Observation
 from prefect_healing.agent.perform import Invocation, task_for
 from prefect_healing.agent.transcript import Transcript
 from prefect_healing.clock import now
+from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.mandate import Decision
 from prefect_healing.domain.plan import Diagnosis
 from prefect_healing.domain.record import Record
@@ -41,7 +43,8 @@ async def run_agent(agent: Agent, bench: Workbench, answers: tuple[Answer, ...] 
     transcript, spent, reminded, paused = opening(bench), Spent(), False, 0
     for turn in range(agent.budget.turns):
         at = Position(bench.incident.round, turn)
-        asked = Asked.model_validate_json(await ask(Exchange(bench, agent, transcript, spent, at)))
+        exchange = Exchange(bench, agent, transcript, spent, at, deadline(bench.incident, answers))
+        asked = Asked.model_validate_json(await ask(exchange))
         spent = _after_asking(spent, asked)
         ended = Ending(beyond=asked.beyond, unavailable=asked.unavailable)
         if (reply := asked.reply) is None:
@@ -76,6 +79,11 @@ def opening(bench: Workbench) -> Transcript:
         messages=({"role": "user", "content": [{"type": "text", "text": text}]},),
         opening_evidence=tuple((each.id, each.text) for each in incident.evidence),
     )
+
+
+def deadline(incident: Incident, answers: tuple[Answer, ...]) -> datetime:
+    """Return until when the incident is the healer's: an answer starts the time anew."""
+    return answers[-1].at + (incident.deadline_at - incident.opened_at) if answers else incident.deadline_at
 
 
 async def _act_all(

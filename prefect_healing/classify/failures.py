@@ -131,8 +131,7 @@ class _Reader:
     def _read_in_frames(self, line: Line, bare: str) -> bool:
         assert self.frames is not None
         if bare[:1] in (" ", "\t") or bare.startswith(("...", "[Previous line")):
-            if not _CARETS.match(bare):
-                self.frames.append(bare)
+            self.frames.append(bare)
             return True
         if line.level is not None and not _TYPED.match(bare):
             self._read_outside(line)
@@ -218,7 +217,8 @@ def _tier(line: Line) -> Tier | None:
 
 def _margin_removed(body: str) -> str:
     """Return a line of an exception group without the bars in its margin."""
-    return _MARGIN.sub("", body, count=1) if body[:1] in " |+" else body
+    margin = body[:40] if body[:1] in " |+" else ""
+    return _MARGIN.sub("", body, count=1) if "|" in margin or "+-" in margin else body
 
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -228,7 +228,6 @@ _LINKS: dict[str, Link] = {
 }
 _EXCEPTION_GROUP = re.compile(r"Exception Group Traceback \(most recent call last\):")
 _FRAME = re.compile(r"\s+File \"[^\"\n]{1,1000}\", line \d+")
-_CARETS = re.compile(r"\s*[~^]+[~^ ]*$")
 _MARGIN = re.compile(r"(?: {2,}| )?(?:\+-\+-+[^\n]*|[+|] ?)+(?=.|$)")
 _TYPED = re.compile(
     r"(?:[A-Za-z_]\w{0,80}\.){0,12}([A-Z_]\w{0,100}(?:Error|Exception|Timeout|Interrupt|Exit|Warning|Failure|Failed|NotFound|Refused|Denied|Violation|Exceeded)"

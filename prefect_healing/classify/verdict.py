@@ -13,8 +13,8 @@ from prefect_healing.domain.classification import Classification
 SPECIFIC = 0.6
 """A row of less confidence names a kind of exception that programs also use in the ordinary course of things."""
 
-ROWS_TRIED_MAX = 3_000
-"""Rows tried on one text: a typical failure needs ten, a log that says nothing in 200 lines a few hundred."""
+ROWS_TRIED_MAX = 400
+"""Rows tried on one text: a typical failure needs ten, a log of 200 lines that says nothing some tens."""
 
 _FROM_BEFORE = 0.7
 _FROM_ASIDE = 0.5

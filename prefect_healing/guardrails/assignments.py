@@ -2,23 +2,31 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+
+_Extent = Callable[[str, re.Match[str], "_Name"], tuple[int, int]]
 
 PLACEHOLDER = re.compile(r"\[redacted:[a-z_]{1,40}\]")
 
-_NAMES = {
-    "password": r"passw(?:or)?d|passphrase|passwort|pwd|(?<![a-z])pass",
-    "token": r"token|(?<![a-z])pat(?![a-z])",
-    "secret": r"secret|credentials?",
-    "key": (
-        r"(?:api|access|secret|private|account|shared|auth|signing|encryption|master|service|app|application|fernet"
-        r"|subscription|session|license|integration|routing|storage)[ _-]?key|apikey|x-api-key"
-    ),
-    "connection_string": r"conn(?:ection)?[_-]?str(?:ing)?",
-    "signature": r"(?<![a-z])sig(?:nature)?",
-    "session": r"(?:j|php)?sess(?:ion)?[_-]?id|(?<![a-z])_auth",
-}
+# Each name begins with a literal, so that searching is for that; what may stand before it is seen afterwards.
+_NAMES: tuple[tuple[str, str, str], ...] = (
+    ("password", "pass", r"(?:w(?:or)?d|phrase|wort|(?<![a-z]pass))"),
+    ("password", "pwd", ""),
+    ("token", "token", ""),
+    ("token", "pat", r"(?<![a-z]pat)"),
+    ("secret", "secret", ""),
+    ("secret", "credential", "s?"),
+    ("key", "key", ""),
+    ("connection_string", "conn", r"(?:ection)?[_-]?str(?:ing)?"),
+    ("signature", "sig", r"(?<![a-z]sig)(?:nature)?"),
+    ("session", "sess", r"(?:ion)?[_-]?id"),
+    ("session", "_auth", r"(?<![a-z]_auth)"),
+)
+_SECRET_KEY = re.compile(
+    r"(?:api|access|secret|private|account|shared|auth|signing|encryption|master|service|app|application|fernet"
+    r"|subscription|session|license|integration|routing|storage)[ _-]?$"
+)
 _SUFFIX = r"(?:[_-]?(?:value|plain|text|base64|b64|encoded|old|new|current|prod|dev|stag(?:e|ing)|test|\d{1,3}))?"
-_NAME = "|".join(f"(?P<{kind}>{names})" for kind, names in _NAMES.items())
 _QUOTE = r"\\{0,7}[\"'`]"
 # What stands between name and value. The longer ones are containers' `name: X / value: y`, XML's `<x value="y">`,
 # pydantic's `X\n  ... [..., input_value='y'`, and headers as Python prints tuples of them.
@@ -32,13 +40,33 @@ _SEPARATOR = (
     rf"|(?:%22)?(?:%3D|%3A)(?:%20)?(?:%22)?"
     rf"|(?P<tag>>)))"
 )
-_ASSIGNMENT = re.compile(rf"(?:{_NAME}){_SUFFIX}{_SEPARATOR}", re.IGNORECASE)
-_NAME_ALONE = re.compile(rf"(?:{_NAME}){_SUFFIX}$", re.IGNORECASE)
-_OPTION = re.compile(rf"(?<![\w-])--[a-z0-9-]{{0,40}}?(?:{_NAME})(?:[ \t]{{1,8}}|=)", re.IGNORECASE)
+_OPTION_SEPARATOR = r"(?:[ \t]{1,8}|=)"
+
+
+@dataclass(frozen=True)
+class _Name:
+    kind: str
+    root: str
+    assignment: re.Pattern[str]
+    option: re.Pattern[str]
+    alone: re.Pattern[str]
+
+
+_LOOKED_FOR = tuple(
+    _Name(
+        kind,
+        root,
+        re.compile(f"{root}{rest}{_SUFFIX}{_SEPARATOR}"),
+        re.compile(f"{root}{rest}{_SUFFIX}{_OPTION_SEPARATOR}"),
+        re.compile(f"{root}{rest}{_SUFFIX}$"),
+    )
+    for kind, root, rest in _NAMES
+)
+_OPTION_BEGINNING = re.compile(r"(?:^|[^\w-])--[a-z0-9-]{0,40}$")
 
 _OPENING = re.compile(rf"[bruf]{{0,2}}(?P<quote>{_QUOTE})", re.IGNORECASE)
 _BRACED = re.compile(r"\{[^{}\n]{1,200}\}(?=[;\s]|$)")
-_BARE = re.compile(r"(?:[^\s&;'\"`<>,)}\]\\]|[,)}\]](?![\s,)}\]\"';]|$)|\\(?![nrt\"']))+")
+_BARE = re.compile(r"(?:\[redacted:[a-z_]{1,40}\]|[^\s&;'\"`<>,)}\]\\]|[,)}\]](?![\s,)}\]\"';]|$)|\\(?![nrt\"']))+")
 
 _HARMLESS_WORDS = frozenset(
     """none null nil true false undefined default unset empty missing required optional invalid incorrect wrong expired
@@ -60,16 +88,24 @@ _LOOKS_RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z]).{8,}|\d{6,}|.*[a-z].*[A-Z].*
 
 
 def redact_assignments(text: str) -> str:
-    """Return `text` with the values of secret-looking names replaced. Every letter is looked at a bounded number of times."""
-    if "--" in text:
-        text = _replace_values(text, _OPTION, _option_value)
-    return _replace_values(text, _ASSIGNMENT, _assigned_value)
+    """Return `text` with the values of secret-looking names replaced, in time that grows with its length only."""
+    for name in _LOOKED_FOR:
+        lowered = _lowered(text)
+        if name.root not in lowered:
+            continue
+        if "--" in text:
+            text = _replace_values(text, lowered, name, name.option, _option_value)
+        text = _replace_values(text, _lowered(text), name, name.assignment, _assigned_value)
+    return text
 
 
 def secret_kind(name: str) -> str | None:
     """Return what kind of secret a field of this name holds, or None where the name says nothing of one."""
-    found = _NAME_ALONE.search(name[-200:])
-    return None if found is None else found.lastgroup
+    lowered = _lowered(name[-200:])
+    for each in _LOOKED_FOR:
+        if (found := each.alone.search(lowered)) is not None and _is_secret_name(each, lowered, found.start()):
+            return each.kind
+    return None
 
 
 def is_placeholder(value: str) -> bool:
@@ -77,25 +113,32 @@ def is_placeholder(value: str) -> bool:
     return PLACEHOLDER.fullmatch(value) is not None
 
 
-def _replace_values(
-    text: str, names: re.Pattern[str], value_at: "Callable[[str, re.Match[str]], tuple[int, int]]"
-) -> str:
+def _lowered(text: str) -> str:
+    # Unlike str.lower, this keeps every letter at its place: the dotted capital I would become two.
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def _is_secret_name(name: _Name, lowered: str, at: int) -> bool:
+    return name.root != "key" or _SECRET_KEY.search(lowered[max(0, at - 16) : at]) is not None
+
+
+def _replace_values(text: str, lowered: str, name: _Name, pattern: re.Pattern[str], extent: _Extent) -> str:
     pieces, done = list[str](), 0
-    found = names.search(text)
+    found = pattern.search(lowered)
     while found is not None:
-        start, end = value_at(text, found)
+        named = _is_secret_name(name, lowered, found.start())
+        start, end = extent(text, found, name) if named else (found.end(), found.end())
         if start < end and not is_placeholder(text[start:end]):
-            pieces += (text[done:start], f"[redacted:{_kind(found)}]")
+            pieces += (text[done:start], f"[redacted:{name.kind}]")
             done = end
-        found = names.search(text, max(end, found.end()))
+        found = pattern.search(lowered, max(end, found.end()))
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _kind(found: re.Match[str]) -> str:
-    return next(kind for kind in _NAMES if found[kind] is not None)
-
-
-def _option_value(text: str, found: re.Match[str]) -> tuple[int, int]:
+def _option_value(text: str, found: re.Match[str], name: _Name) -> tuple[int, int]:
+    del name
+    if _OPTION_BEGINNING.search(text[max(0, found.start() - 43) : found.start()].lower()) is None:
+        return found.end(), found.end()
     start, end, quoted = _extent(text, found.end())
     value = text[start:end]
     placeholder = not quoted and value.isupper() and value.isalpha()  # `--token TOKEN`, as help texts have it.
@@ -103,12 +146,12 @@ def _option_value(text: str, found: re.Match[str]) -> tuple[int, int]:
     return (end, end) if harmless else (start, end)
 
 
-def _assigned_value(text: str, found: re.Match[str]) -> tuple[int, int]:
+def _assigned_value(text: str, found: re.Match[str], name: _Name) -> tuple[int, int]:
     if found["tag"]:
         return found.end(), _end_of_tagged(text, found)
     start, end, quoted = _extent(text, found.end())
     value = text[start:end]
-    secret = not _harmless(value, quoted=quoted) and _believable(text, found, value, quoted=quoted)
+    secret = not _harmless(value, quoted=quoted) and _believable(text, found, name.kind, value, quoted=quoted)
     return (start, end) if secret else (end, end)
 
 
@@ -146,14 +189,14 @@ def _harmless(value: str, *, quoted: bool) -> bool:
     return not quoted and bool(_CALL.fullmatch(stripped) or _REFERENCE.fullmatch(stripped))
 
 
-def _believable(text: str, found: re.Match[str], value: str, *, quoted: bool) -> bool:
+def _believable(text: str, found: re.Match[str], kind: str, value: str, *, quoted: bool) -> bool:
     """Say whether this is a secret and not prose, code or a counter."""
-    kind, named = _kind(found), found.group()
+    named = found.group()
     if kind == "password":
         return _believable_password(text, found, value, quoted=quoted)
     if len(value) < (20 if kind == "signature" else 6):
         return False
-    if quoted or "=" in named or "value" in named[-12:].casefold():
+    if quoted or "=" in named or "value" in named[-12:]:
         return " " not in value
     end = found.end() + len(value)
     alone = _begins_line(text, found.start()) and _ENDS_LINE.match(text, end) is not None
@@ -161,10 +204,10 @@ def _believable(text: str, found: re.Match[str], value: str, *, quoted: bool) ->
 
 
 def _believable_password(text: str, found: re.Match[str], value: str, *, quoted: bool) -> bool:
-    name = found["password"].casefold()
-    if name == "pwd" and value.startswith("/"):
+    named = found.group()
+    if named.startswith("pwd") and value.startswith("/"):
         return False  # The shell's working directory.
-    if name == "pass":  # A count of tests that passed, a word of prose.
+    if not named.startswith(("passw", "passphrase", "pwd")):  # A count of tests that passed, a word of prose.
         return not value.isdigit() and (quoted or "=" in found.group())
     end = found.end() + len(value)
     prose = value.isalpha() and value.islower() and re.match(r"[.,]? +[a-z]", text[end : end + 4]) is not None

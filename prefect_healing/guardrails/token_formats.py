@@ -20,7 +20,7 @@ def _format(kind: str, prefix: str, rest: str) -> TokenFormat:
     # The prefix stands first, so that the search is for a literal; only then it is seen that no word runs into it.
     # A letter before it may be that of an escaped line break, or the last of %3D and its like.
     literal = re.escape(prefix)
-    before = rf"(?:(?<![A-Za-z0-9_]{literal})|(?<=\\[nrt]{literal})|(?<=%[0-9A-F][0-9A-F]{literal}))"
+    before = rf"(?:(?<![A-Za-z0-9_-]{literal})|(?<=\\[nrt]{literal})|(?<=%[0-9A-F][0-9A-F]{literal}))"
     return TokenFormat(kind, prefix, re.compile(f"{literal}{before}{rest}"))
 
 

@@ -90,8 +90,9 @@ class _Reader:
         self.source = source
         self.text = text
         self.known_tools = known_tools
-        mapping = isinstance(known_tools, Mapping)
-        self.arguments = cast("Mapping[str, Collection[str]]", known_tools) if mapping else {}
+        self.arguments: Mapping[str, Collection[str]] = {}
+        if isinstance(known_tools, Mapping):
+            self.arguments = cast("Mapping[str, Collection[str]]", known_tools)
         self.lines: dict[Place, int] = {}
 
     def policy(self) -> Policy:

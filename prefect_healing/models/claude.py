@@ -65,7 +65,7 @@ class Claude:
                 f"{self._id} did not answer within {self._timeout_seconds:g} s. Trying again may help; "
                 "PREFECT_HEALING_MODEL_TIMEOUT_SECONDS allows more."
             ) from None
-        except (anthropic.AnthropicError, TypeError, UnicodeEncodeError) as error:
+        except (anthropic.AnthropicError, TypeError, ValueError) as error:
             raise claude_errors.translated(error, self._id, (client.api_key, client.auth_token)) from None
         return claude_wire.reply_from(text, self._id, request_id)
 

@@ -41,6 +41,11 @@ def translated(error: Exception, model_id: str, secrets: Iterable[str | None]) -
             f"The key for {model_id} holds characters that no key has. Check ANTHROPIC_API_KEY and "
             "ANTHROPIC_CUSTOM_HEADERS."
         )
+    if isinstance(error, ValueError):
+        return ModelMisbehaved(
+            f"The request to {model_id} cannot be put into JSON: {_quoted(str(error), [])}. "
+            "Look for a value in it that is no JSON."
+        )
     return error
 
 

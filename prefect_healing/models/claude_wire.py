@@ -1,6 +1,7 @@
 """The Messages API's JSON: what a request looks like there, and what a reply must look like."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -11,6 +12,7 @@ from prefect_healing.domain.record import JsonObject
 from prefect_healing.domain.usage import Usage
 from prefect_healing.errors import ModelMisbehaved
 from prefect_healing.models.model import Reply, Request
+from prefect_healing.models.nesting import LEVELS_MAX, is_too_deep
 from prefect_healing.models.prices import priced
 
 _CACHED: Final[JsonObject] = {"cache_control": {"type": "ephemeral"}}
@@ -53,11 +55,11 @@ def bytes_of(request: Request) -> int:
 def reply_from(text: str, model_id: str, request_id: str | None) -> Reply:
     """Return the reply that the service's JSON text holds, its content verbatim.
 
-    Raises ModelMisbehaved where the text is not a message. Lone surrogates, which no JSON file can hold, become
-    question marks.
+    Raises ModelMisbehaved where the text is not a message, or one that could not be stored and read again. Lone
+    surrogates, which no file in UTF-8 can hold, become question marks.
     """
     try:
-        wire = _message(json.loads(text, parse_constant=_no_constant))
+        wire = _message(json.loads(text, parse_constant=_no_constant, parse_float=_finite))
         model = str(wire.get("model") or model_id)
         return Reply(
             content=_content(wire),
@@ -125,6 +127,8 @@ def _blocks(message: JsonObject) -> list[JsonObject]:
 def _message(wire: JsonValue) -> JsonObject:
     if not isinstance(wire, dict) or wire.get("type") != "message":
         raise ValueError("no object of type message")
+    if is_too_deep(wire):
+        raise ValueError(f"it nests more than {LEVELS_MAX} levels")
     return _encodable([wire])[0]
 
 
@@ -164,6 +168,12 @@ def _count(usage: JsonObject, key: str) -> int:
     if not isinstance(value, int) or value < 0:
         raise ValueError(f"its {key} is {value!r}")
     return value
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits[:40]} is out of range")
+    return number
 
 
 def _no_constant(constant: str) -> JsonValue:

@@ -75,7 +75,7 @@ def _call(block: JsonObject, index: int, taken: set[str]) -> ToolCall:
     problem = _problem(call_id, name, arguments, taken)
     if problem is None and isinstance(call_id, str) and isinstance(name, str) and isinstance(arguments, dict):
         return ToolCall(id=call_id, name=name, arguments=arguments)
-    own_id = _free_id(call_id if isinstance(call_id, str) and call_id else f"malformed_{index}", taken)
+    own_id = _free_id(call_id if isinstance(call_id, str) else "", index, taken)
     return MalformedCall(id=own_id, name=MALFORMED, arguments={}, problem=problem or "The call is malformed.")
 
 
@@ -99,9 +99,9 @@ def _kind(value: JsonValue) -> str:
     return "missing or null" if value is None else "a number or a boolean"
 
 
-def _free_id(wanted: str, taken: set[str]) -> str:
-    candidate, number = wanted, 1
+def _free_id(given: str, index: int, taken: set[str]) -> str:
+    # The index of the block makes it one's own at once, unless a model foresaw it.
+    candidate = given or f"malformed#{index + 1}"
     while candidate in taken:
-        number += 1
-        candidate = f"{wanted}#{number}"
+        candidate = f"{candidate}#{index + 1}"
     return candidate

@@ -8,6 +8,7 @@ from prefect_healing.clock import now
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Outcome, Report, Round
+from prefect_healing.journal import Journal
 from prefect_healing.stages.markdown import as_markdown
 from prefect_healing.heal_runs import add_tags
 from prefect_healing.tools._prefect_api import prefect_client, url_of
@@ -31,6 +32,15 @@ class Told(Record):
     outcome: Outcome
 
 
+LAST_REPORT = "report"
+"""Where the journal keeps the newest report of an incident; an answer may be followed by another one."""
+
+
+async def last_report(journal: Journal) -> Report | None:
+    """Return the newest report of an incident, None while there is none."""
+    return await journal.read(LAST_REPORT, Report)
+
+
 async def report(bench: Workbench, rounds: tuple[Round, ...]) -> Report:
     """Return the report, written once, and tell it: artifact, tags, and one last log line on the failed run."""
     answered = sum(1 for each in rounds if each.triage.question)
@@ -43,7 +53,7 @@ async def report(bench: Workbench, rounds: tuple[Round, ...]) -> Report:
     if await bench.journal.read(f"{key}-told", Told) is None:
         await _tell(closed)
         await bench.journal.write(f"{key}-told", Told(outcome=closed.outcome))
-    await bench.journal.write("report", closed)
+    await bench.journal.write(LAST_REPORT, closed)
     return closed
 
 
@@ -136,6 +146,15 @@ async def _tell(closed: Report) -> None:
         await _last_words(closed)
 
 
+def last_line(closed: Report) -> str:
+    """Return the last line of the failed run's log: outcome, where it was healed, and what became of the run."""
+    incident = closed.incident
+    where = closed.heal_run_url or f"(prefect-healing show {incident.id})"
+    stays = "; this run stays failed and its exception is raised as before"
+    ended = f"Incident {incident.id} {closed.outcome.replace('_', ' ')} by run {where}"
+    return f"{ended}{'' if incident.subject.deployment_id else stays}. {closed.reason}"
+
+
 async def _last_words(closed: Report) -> None:
     """Put one last line into the failed run's log, with the outcome and where to read more."""
     from prefect.client.orchestration import get_client
@@ -143,13 +162,11 @@ async def _last_words(closed: Report) -> None:
     from prefect.types import DateTime
 
     incident = closed.incident
-    where = closed.heal_run_url or f"prefect-healing show {incident.id}"
-    text = f"Incident {incident.id} {closed.outcome.replace('_', ' ')}: {closed.reason} See {where}"
     level = logging.INFO if closed.outcome == "healed" else logging.ERROR
     line = LogCreate(
         name="prefect_healing",
         level=level,
-        message=text,
+        message=last_line(closed),
         timestamp=DateTime.now("UTC"),
         flow_run_id=incident.subject.flow_run_id,
     )

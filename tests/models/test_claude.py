@@ -4,6 +4,8 @@ import asyncio
 import json
 import pickle
 import socket
+import subprocess
+import sys
 import traceback
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -374,7 +376,9 @@ async def test_a_useless_environment_is_for_the_operator(
         '{"type": "message", "id": "m", "content": [], "stop_reason": "end_turn"}',
         '{"type": "message", "id": "m", "content": [], "stop_reason": "end_turn", "usage": {"input_tokens": -1}}',
         '{"type": "message", "id": "m", "content": [{"x": NaN}], "stop_reason": "end_turn", "usage": {}}',
+        '{"type": "message", "id": "m", "content": [{"x": 1e999}], "stop_reason": "end_turn", "usage": {}}',
         '{"type": "message", "content": ' + "[" * 100_000,
+        '{"type": "message", "content": [{"x": ' + "[" * 150 + "]" * 150 + "}]}",
     ],
 )
 async def test_an_answer_that_is_no_message_is_misbehaviour(claude: Claude, messages_api: MessagesApi, text: str):
@@ -397,6 +401,38 @@ async def test_the_key_is_in_no_error(claude: Claude, messages_api: MessagesApi,
     assert KEY not in "".join(traceback.format_exception(error))
     assert KEY.encode() not in pickle.dumps(error)
     assert len(str(error)) < 500
+
+
+async def test_a_reply_nested_as_deep_as_is_allowed_can_be_stored(claude: Claude, messages_api: MessagesApi):
+    deep: JsonObject = {}
+    for _ in range(95):
+        deep = {"a": deep}
+    messages_api.script = [calls(("read_logs", deep))]
+
+    reply = await claude.reply(request_of())
+
+    assert Reply.model_validate_json(reply.model_dump_json()) == reply
+
+
+async def test_long_replies_may_be_asked_for(claude: Claude, messages_api: MessagesApi):
+    """The SDK refuses long replies without streaming unless a timeout is given, and here one always is."""
+    messages_api.script = [says("ok")]
+
+    assert (await claude.reply(request_of(max_tokens=128_000))).text == "ok"
+
+
+async def test_a_request_that_is_no_json_is_misbehaviour(claude: Claude):
+    with pytest.raises(ModelMisbehaved, match="cannot be put into JSON"):
+        await claude.reply(request_of({"role": "user", "content": float("nan")}))
+
+
+def test_the_sdk_is_loaded_only_when_claude_is_asked():
+    program = (
+        "import sys; from prefect_healing.models.claude import Claude; Claude('x', timeout_seconds=1);"
+        "sys.exit('anthropic' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 async def test_lone_surrogates_break_neither_request_nor_reply(claude: Claude, messages_api: MessagesApi):

@@ -89,6 +89,18 @@ def test_a_repeated_id_is_malformed_and_gets_one_of_its_own():
     assert [isinstance(call, MalformedCall) for call in calls] == [False, True, True]
 
 
+def test_ten_thousand_calls_with_one_id_are_read_at_once():
+    calls = calls_of(reply_of(*[use()] * 10_000))
+
+    assert len({call.id for call in calls}) == 10_000
+
+
+def test_a_made_up_id_is_no_id_that_the_model_used():
+    calls = calls_of(reply_of(use(id="toolu_1#3"), use(), use()))
+
+    assert len({call.id for call in calls}) == 3
+
+
 def test_a_malformed_call_has_a_name_that_no_tool_can_have():
     """So a loop that looks a tool up by name refuses it even where it does not know of malformed calls."""
     (call,) = calls_of(reply_of(use(input=None)))

@@ -123,6 +123,15 @@ async def test_malformed_blocks_can_be_scripted():
     assert call.id == "toolu_0_0"
 
 
+async def test_a_turn_that_could_not_be_read_again_is_refused():
+    deep: JsonObject = {}
+    for _ in range(200):
+        deep = {"a": deep}
+
+    with pytest.raises(ModelMisbehaved, match="nests too deep"):
+        await Scripted([Scripted.calls(("x", deep))]).reply(request_of())
+
+
 async def test_stop_reason_usage_and_ceiling_can_be_scripted():
     model = Scripted([Scripted.says("...", stop_reason="refusal", usage=Usage(cost_usd=0.2))], ceiling_usd=0.3)
 

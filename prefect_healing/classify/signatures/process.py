@@ -10,7 +10,6 @@ from prefect_healing.classify.signature import (
 )
 
 _EXIT = r"(?i:exit(?:ed)?(?: with)?(?: non-zero)?(?: exit)?(?: status)?(?: code)?|status code|returncode|return code|non-zero exit status)[\s:=(]{0,3}"
-_EXIT_WORDS = "exit exited status returncode code"
 
 ROWS = (
     Signature(
@@ -19,7 +18,7 @@ ROWS = (
         MAY_RETURN,
         0.95,
         rf"{_EXIT}(?:137|247)(?!\d)|\bOOMKilled\b|\b[Oo]ut of memory: Kill|\boom-kill|oom_reaper|[Mm]emory cgroup out of memory",
-        f"{_EXIT_WORDS} oomkilled memory oom oom_reaper",
+        "137 247 oomkilled memory oom oom_reaper",
         "Linux OOM killer; 128 + SIGKILL under a container runtime",
         "Process for flow run 'red-fox' exited with status code: 137; Process was killed, likely due to an out-of-memory (OOM) condition.",
     ),
@@ -39,7 +38,7 @@ ROWS = (
         MAY_RETURN,
         0.75,
         rf"{_EXIT}-9(?!\d)|\bSIGKILL\b|^Killed$|: line \d+: +\d+ Killed\b|\b[Kk]illed by signal 9\b|died with <Signals\.SIGKILL",
-        f"{_EXIT_WORDS} sigkill killed signal",
+        "9 sigkill killed signal",
         "signal(7) SIGKILL",
         "Process for flow run 'red-fox' exited with status code: -9; Process exited due to a SIGKILL signal.",
     ),
@@ -49,7 +48,7 @@ ROWS = (
         COMES_AND_GOES,
         0.8,
         rf"{_EXIT}(?:-15|143)(?!\d)|\bSIGTERM\b|^Terminated$|\baborted by a termination signal\b|{named('TerminationSignal')}|died with <Signals\.SIGTERM",
-        f"{_EXIT_WORDS} sigterm terminated termination terminationsignal",
+        "15 143 sigterm terminated termination terminationsignal",
         "signal(7) SIGTERM; Prefect TerminationSignal",
         "Crash detected! Execution was aborted by a termination signal.",
     ),
@@ -59,7 +58,7 @@ ROWS = (
         OPEN,
         0.88,
         rf"{_EXIT}(?:-11|139|-6|134|-7|135|-4|132)(?!\d)|\bSIGSEGV\b|\bSIGABRT\b|\bSIGBUS\b|\bSIGILL\b|[Ss]egmentation fault|Fatal Python error: |\(core dumped\)",
-        f"{_EXIT_WORDS} sigsegv sigabrt sigbus sigill segmentation fatal dumped",
+        "11 139 6 134 7 135 4 132 sigsegv sigabrt sigbus sigill segmentation fatal dumped",
         "signal(7) SIGSEGV, SIGABRT, SIGBUS, SIGILL; CPython faulthandler",
         "Fatal Python error: Segmentation fault",
     ),
@@ -69,7 +68,7 @@ ROWS = (
         STAYS,
         0.92,
         rf"{_EXIT}127(?!\d)|\bcommand not found\b|: not found$|executable file not found in \$PATH",
-        f"{_EXIT_WORDS} found",
+        "127 found",
         "POSIX shell exit status 127",
         "bash: line 1: dbt: command not found",
     ),
@@ -79,7 +78,7 @@ ROWS = (
         STAYS,
         0.85,
         rf"{_EXIT}(?:126|125)(?!\d)",
-        _EXIT_WORDS,
+        "126 125",
         "POSIX shell exit status 126; docker run exit status 125",
         "Process exited with status code: 126",
     ),
@@ -89,7 +88,7 @@ ROWS = (
         OPEN,
         0.7,
         rf"{_EXIT}(?:-2|130)(?!\d)|{named('KeyboardInterrupt')}|\baborted by an interrupt signal\b",
-        f"{_EXIT_WORDS} keyboardinterrupt interrupt",
+        "2 130 keyboardinterrupt interrupt",
         "signal(7) SIGINT; CPython KeyboardInterrupt",
         "Crash detected! Execution was aborted by an interrupt signal.",
     ),
