@@ -35,6 +35,34 @@ def main() -> None:
 
 
 @app.command
+def demo(
+    *scenarios: str,
+    warehouse: str | None = None,
+    home: Path | None = None,
+    keep: bool = False,
+    json: Json = False,
+) -> None:
+    """Break a real pipeline in several ways and watch it heal.
+
+    Parameters
+    ----------
+    scenarios
+        Names of scenarios; all where none is named.
+    warehouse
+        SQLAlchemy URL of the warehouse; an SQLite file where none is given.
+    home
+        Folder for everything the demo keeps; a new one where none is given.
+    keep
+        Leave the Prefect server up until Ctrl-C, to look around in its UI.
+    """
+    from prefect_healing.demo.runner import run_demo
+
+    result = _run(run_demo(scenarios, home=home, warehouse=warehouse, keep=keep, json=json))
+    if not result.right:
+        sys.exit(1)
+
+
+@app.command
 def classify(file: str = "-", *, json: Json = False) -> None:
     """Tell the cause from a failure text.
 

@@ -1,5 +1,6 @@
 """What the stages of one heal run work with: configuration and handles, never records of what happened."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from prefect_healing.domain.call import Call
@@ -28,7 +29,7 @@ class Workbench:
     policy: Policy
     toolset: Toolset
     token_key: bytes
-    secrets: tuple[str, ...] = ()
+    secrets: Collection[str] = ()
 
     def context(self, *, effect_key: str | None = None, scope: Scope | None = None) -> ToolContext:
         """Return what tools are given beside their arguments."""

@@ -149,17 +149,16 @@ class _Reader:
 
     def _add_traceback(self, raised: Raised) -> None:
         header = self.header
-        tier = Tier.FAILURE if header is None else _tier(header)
+        tier = Tier.ASIDE if self.ignored or _announces_aside(header, raised) else Tier.FAILURE
         subject = header.subject if header else None
         if header is not None and self.failures and self.failures[-1].chain[0].text == header.text:
             self.failures.pop()
-        tier = Tier.ASIDE if self.ignored or tier is Tier.ASIDE else Tier.FAILURE
         self.failures.append(Failure([raised], tier, subject, is_traceback=True))
         self.header, self.ignored = None, False
 
     def _continues_message(self, line: Line, bare: str) -> bool:
         message = self.message
-        if message is None or line.prefixed or _TYPED.match(bare) or _ENDING.found_in(bare):
+        if message is None or line.prefixed or _TYPED.match(bare) or _ENDING.found_in(bare) or _NOT_RAISED.match(bare):
             return False
         return len(message.details) < MESSAGE_LINES_MAX or bare[:1] in (" ", "\t")
 
@@ -196,6 +195,14 @@ def _says(failure: Failure, name: str, said: str) -> bool:
     if name:
         return exception_name(failure.body) == name
     return bool(said) and said in failure.body
+
+
+def _announces_aside(header: Line | None, raised: Raised) -> bool:
+    """Tell whether the log line above a traceback says that it was only a warning or will be tried again."""
+    if header is None or _tier(header) is not Tier.ASIDE:
+        return False
+    name = exception_name(raised.line)
+    return header.level != "warning" or bool(_ABOUT_FAILURE.search(header.body)) or (bool(name) and name in header.body)
 
 
 def _tier(line: Line) -> Tier | None:
@@ -248,6 +255,7 @@ _NOT_RAISED = re.compile(
     r"Exception ignored in|--- Logging error ---|Task exception was never retrieved|Future exception was never retrieved"
     r"|Unclosed (?:client session|connector)|Task was destroyed but it is pending"
 )
+_ABOUT_FAILURE = re.compile(r"(?i)fail|error|exception|retry|attempt")
 _WARNING = _Phrase('warning', r"\b\w*Warning: ")
 _AGAIN = _Phrase(
     'retr again attempt reconnect backing',

@@ -28,6 +28,11 @@ class Child:
         self._process = process
         self.log = log
 
+    @property
+    def pid(self) -> int:
+        """Return the id of the process, and of the group that it leads."""
+        return self._process.pid
+
     def check_alive(self) -> None:
         """Raise ProcessDied, with the end of the log, where the process has ended."""
         if self._process.returncode is not None:

@@ -104,7 +104,7 @@ def delays_by(engine: sa.Engine, day: date, column: str) -> dict[str, list[int |
     query = sa.select(airport, FLIGHTS.c.dep_delay).where(FLIGHTS.c.flight_date == day).order_by(airport)
     delays: dict[str, list[int | None]] = {}
     with engine.connect() as connection:
-        for name, delay in connection.execute(query).tuples():
+        for name, delay in connection.execute(query):
             delays.setdefault(name, []).append(delay)
     return delays
 

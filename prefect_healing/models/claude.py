@@ -32,8 +32,7 @@ class Claude:
         self._timeout_seconds = timeout_seconds
         self._effort = effort
         self._lock = threading.Lock()
-        self._clients: dict[asyncio.AbstractEventLoop, AsyncGenerator[AsyncAnthropic, None]] = {}
-        self._open: dict[asyncio.AbstractEventLoop, AsyncAnthropic] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[AsyncAnthropic, AsyncGenerator[AsyncAnthropic]]] = {}
 
     @property
     def id(self) -> str:
@@ -72,9 +71,10 @@ class Claude:
     async def aclose(self) -> None:
         """Close the client of the running event loop; it is made anew when needed."""
         loop = asyncio.get_running_loop()
-        self._open.pop(loop, None)
-        if (client := self._clients.pop(loop, None)) is not None:
-            await client.aclose()
+        with self._lock:
+            _, kept = self._clients.pop(loop, (None, None))
+        if kept is not None:
+            await kept.aclose()
 
     async def _post(self, client: "AsyncAnthropic", request: Request) -> tuple[str, str | None]:
         from anthropic import omit
@@ -94,20 +94,19 @@ class Claude:
 
     async def _client(self) -> "AsyncAnthropic":
         loop = asyncio.get_running_loop()
-        if (client := self._open.get(loop)) is not None:
-            return client
-        kept = _kept_open(self._timeout_seconds)
-        client = await anext(kept)
-        with self._lock:
-            for ended in [each for each in self._clients if each.is_closed()]:
-                del self._clients[ended], self._open[ended]
-            self._clients[loop], self._open[loop] = kept, client
-        return client
+        if loop not in self._clients:
+            kept = _kept_open(self._timeout_seconds)
+            client = await anext(kept)
+            with self._lock:
+                for ended in [each for each in self._clients if each.is_closed()]:
+                    del self._clients[ended]
+                self._clients[loop] = (client, kept)
+        return self._clients[loop][0]
 
 
 async def _kept_open(timeout_seconds: float) -> "AsyncGenerator[AsyncAnthropic, None]":
     # A loop closes the generators that are left when it ends, so the client's sockets end with the loop they belong
-    # to, also where nobody calls `aclose`.
+    # to, also where nobody calls `aclose`. Nothing is awaited before the yield: tasks of one loop share one client.
     import anthropic
 
     timeout = anthropic.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds))
@@ -117,5 +116,7 @@ async def _kept_open(timeout_seconds: float) -> "AsyncGenerator[AsyncAnthropic, 
         raise ConfigurationError(
             f"The Claude client cannot be made: {type(error).__name__}. Check the ANTHROPIC_* environment variables."
         ) from None
-    async with client:
+    try:
         yield client
+    finally:
+        await client.close()

@@ -135,7 +135,7 @@ def _reply(turn: Turn, number: int, model_id: str) -> Reply:
         index = sum(each.get("type") == "tool_use" for each in content)
         named = block.get("type") == "tool_use" and "id" not in block
         content.append({**block, "id": f"toolu_{number}_{index}"} if named else block)
-    if is_too_deep(content):
+    if is_too_deep([*content]):
         raise ModelMisbehaved(f"Turn {number + 1} of {model_id} nests too deep to be stored. Script a flatter one.")
     calls_tools = any(block.get("type") == "tool_use" for block in content)
     stop_reason = turn.stop_reason or ("tool_use" if calls_tools else "end_turn")

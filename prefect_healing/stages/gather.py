@@ -1,5 +1,6 @@
 """What can be known at once, before anybody investigates."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from prefect_healing.classify import classify
@@ -30,7 +31,7 @@ class Gathered(Record):
     evidence: tuple[Evidence, ...]
 
 
-async def gather(alert: Alert, secrets: tuple[str, ...]) -> Gathered:
+async def gather(alert: Alert, secrets: Collection[str]) -> Gathered:
     """Read the run that the alert names. Raises ToolFailed where there is no such run."""
     async with prefect_client() as client:
         run = await run_of(client, alert.flow_run_id)

@@ -12,7 +12,7 @@ from prefect_healing.domain.record import Record
 from prefect_healing.errors import HealingError
 from prefect_healing.guardrails.find_policy import find_policy
 from prefect_healing.guardrails.policy import Policy, effective_mode
-from prefect_healing.guardrails.secrets import known_secrets
+from prefect_healing.guardrails.secrets import collect_secrets
 from prefect_healing.guardrails.yaml_policy import load_policy, policy_to_yaml
 from prefect_healing.journal import Journal, open_journal
 from prefect_healing.settings import settings
@@ -61,7 +61,7 @@ async def open_workbench(identity: str, round_number: int = 1) -> Workbench:
         policy=load_policy(policy.yaml),
         toolset=default_toolset(settings()),
         token_key=bytes.fromhex(key.hexadecimal),
-        secrets=await known_secrets(),
+        secrets=await collect_secrets(),
     )
     for number in range(1, round_number):
         bench = await next_round(bench, number)
@@ -75,7 +75,7 @@ async def next_round(bench: Workbench, number: int) -> Workbench:
 
 
 async def _opened(journal: Journal, alert: Alert, options: HealingOptions, policy: Policy) -> Incident:
-    gathered = await gather(alert, await known_secrets())
+    gathered = await gather(alert, await collect_secrets())
     opened_at = now()
     return Incident(
         id=journal.incident_id,

@@ -35,6 +35,7 @@ async def failing_frame(client: "PrefectClient", flow_run_id: UUID, root: Path) 
     logs = await client.read_logs(
         LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run_id]), level=LogFilterLevel(ge_=40)),
         limit=_LOGS_MAX,
+        offset=0,
         sort=LogSort.TIMESTAMP_DESC,
     )
     for log in logs:

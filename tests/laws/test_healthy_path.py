@@ -1,7 +1,7 @@
 """What healing may cost a flow that succeeds: nothing that anybody could count."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -50,7 +50,7 @@ async def requests_counted(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Co
         yield seen
 
 
-async def requests_of(nightly: Flow[[], Coroutine[Any, Any, str]], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+async def requests_of(nightly: Flow[[], Any], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     await nightly()  # Once uncounted: a first run creates the flow.
     async with requests_counted(monkeypatch) as seen:
         await nightly()

@@ -1,6 +1,7 @@
 """Claude through the real SDK, over HTTP, against a server that refuses what the real one refuses."""
 
 import asyncio
+import gc
 import json
 import pickle
 import socket
@@ -9,8 +10,10 @@ import sys
 import traceback
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -467,7 +470,7 @@ def test_one_claude_serves_many_loops_and_closes_what_it_opened(messages_api: Me
 
     async def twice() -> Any:
         replies = [await model.reply(request_of()) for _ in range(2)]
-        return [each.text for each in replies], model._open[asyncio.get_running_loop()]
+        return [each.text for each in replies], model._clients[asyncio.get_running_loop()][0]
 
     with ThreadPoolExecutor(3) as pool:
         outcomes = list(pool.map(lambda _: asyncio.run(twice()), range(4)))
@@ -475,6 +478,40 @@ def test_one_claude_serves_many_loops_and_closes_what_it_opened(messages_api: Me
     assert [texts for texts, _ in outcomes] == [["ok", "ok"]] * 4
     assert len({id(client) for _, client in outcomes}) == 4
     assert all(client.is_closed() for _, client in outcomes)
+
+
+async def test_calls_at_once_share_a_client_that_nobody_closes(claude: Claude, messages_api: MessagesApi):
+    messages_api.script = [says("ok")]
+
+    replies = await asyncio.gather(*[claude.reply(request_of()) for _ in range(5)])
+    gc.collect()
+
+    assert [each.text for each in replies] == ["ok"] * 5
+    assert len(claude._clients) == 1
+    assert (await claude.reply(request_of())).text == "ok"
+
+
+async def test_a_conversation_goes_on_in_another_process(claude: Claude, messages_api: MessagesApi, tmp_path: Path):
+    """What was persisted is all that is needed: signatures hold, the cache holds, nothing is asked for again."""
+    messages_api.script = [calls(("read_logs", {})), says("A vendor outage.")]
+    request = request_of()
+    request = followed(request, Reply.model_validate_json((await claude.reply(request)).model_dump_json()))
+    stored = tmp_path / "request.json"
+    stored.write_text(json.dumps(asdict(request)))
+    program = (
+        "import asyncio, json, sys\n"
+        "from prefect_healing.models.claude import Claude\n"
+        "from prefect_healing.models.model import Request\n"
+        "request = Request(**json.load(open(sys.argv[1])))\n"
+        f"print(asyncio.run(Claude({OPUS!r}, timeout_seconds=30).reply(request)).text)\n"
+    )
+
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stored, stdout=subprocess.PIPE)
+    said, _ = await process.communicate()
+
+    assert said == b"A vendor outage.\n"
+    first, second = messages_api.requests
+    assert second.usage["cache_read_input_tokens"] == first.input_tokens
 
 
 async def test_a_closed_claude_can_be_used_again(claude: Claude, messages_api: MessagesApi):

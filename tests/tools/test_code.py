@@ -159,9 +159,7 @@ async def test_commits_and_diff_since_the_last_success_are_shown(fail: Fail, abo
     assert not trap.exists()
 
 
-async def test_without_a_commit_in_the_run_the_time_of_the_last_success_decides(
-    fail: Fail, about: About, root: Path
-):
+async def test_without_a_commit_in_the_run_the_time_of_the_last_success_decides(fail: Fail, about: About, root: Path):
     good = _commit(root, "good", at="2020-01-01T00:00:00+00:00")
     await _succeed(_nightly(root))
     (root / "nightly.py").write_text((root / "nightly.py").read_text() + "# " + "x" * 2 * DIFF_BYTES_MAX)

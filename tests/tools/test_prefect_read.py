@@ -273,5 +273,3 @@ async def _post(flow_run_id, messages: list[str], level: int) -> None:
                 for number, message in enumerate(messages)
             ]
         )
-
-

@@ -25,7 +25,7 @@ from prefect_healing.tools.prefect_write import (
     retry_flow_run,
     run_deployment,
 )
-from prefect_healing.tools.tool import Applied, AnyTool, ToolContext
+from prefect_healing.tools.tool import AnyTool, Applied, ToolContext
 from tests.tools.conftest import About, Fail
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -1,11 +1,10 @@
 """Probing declared sources, over HTTP against servers that behave well and badly."""
 
-import asyncio
 import gzip
 import time
 from collections.abc import Iterator
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
@@ -96,9 +95,7 @@ class Upstream:
         request.wfile.write(b"half")
 
     @staticmethod
-    def _send(
-        request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None
-    ) -> None:
+    def _send(request: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         request.send_response(status)
         for name, value in (headers or {}).items():
             request.send_header(name, value)

@@ -17,7 +17,7 @@ def _status(  # noqa: PLR0913 a row of the table reads best on one line
 ) -> Signature:
     phrases = f"{phrase}|{older}" if older else phrase
     said = rf"(?<![\w.:/-]){code}(?:(?i:[ :,'\"()\]-]{{1,4}}(?:{phrases}))|(?: Server| Client) Error|, message=)"
-    labelled = r"(?i:status(?:[ _-]?code)?|http(?:/[\d.]+)?|http error|error code|errorcode|server error|client error)"
+    labelled = r"(?i:status(?:[ _-]?code)?|http(?:/[\d.]+)?|http error|returned error|error code|errorcode|server error|client error)"
     side = "Server" if code >= 500 else "Client"
     example = f"httpx.HTTPStatusError: {side} error '{code} {phrase}' for url 'https://vendor.example/v1'"
     pattern = rf"{said}|{labelled}[\"'\s:=(\[]{{1,4}}{code}(?![\w.])"
