@@ -10,7 +10,7 @@ from prefect_healing.clock import now
 from prefect_healing.domain.alert import Alert, incident_id
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.journal import open_journal
-from prefect_healing.locks import held
+from prefect_healing.locks import held, is_gone, this_process
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 HEALING_TAG = "healing"
+_PROCESS_LABELS = ("prefect-healing.host", "prefect-healing.pid", "prefect-healing.started")
 _START_SECONDS = 60  # An inline heal run that has not begun by then was created by a process that died.
 
 
@@ -71,7 +72,7 @@ async def is_dead(client: "PrefectClient", run: "FlowRun") -> bool:
     """Say whether a heal run is neither closed nor alive: broken, crashed, or without anybody who holds its lock."""
     if run.state is None or is_closed(run):
         return False
-    if run.state.is_final():
+    if run.state.is_final() or _process_is_gone(run):
         return True
     waiting = run.state.is_scheduled() or run.state.is_pending()
     if waiting and run.deployment_id is not None:
@@ -84,6 +85,12 @@ async def is_dead(client: "PrefectClient", run: "FlowRun") -> bool:
         return False
     identity = incident_id(alert)
     return not await held(client, incident_lock(identity), await open_journal(identity))
+
+
+def _process_is_gone(run: "FlowRun") -> bool:
+    """Say whether an inline heal run was created for a process of this host that is gone."""
+    host, pid, started = (run.labels.get(name) for name in _PROCESS_LABELS)
+    return isinstance(pid, int) and is_gone(str(host), pid, str(started))
 
 
 def _parameters(alert: Alert, options: HealingOptions) -> dict[str, object]:
@@ -117,6 +124,7 @@ async def create_inline(client: "PrefectClient", alert: Alert, options: HealingO
         parameters=_parameters(alert, options),
         state=to_state_create(Pending()),
         tags=_tags(alert),
+        labels=dict(zip(_PROCESS_LABELS, this_process(), strict=True)),
         idempotency_key=key,
     )
     response = await client.request("POST", "/flow_runs/", json=body.model_dump(mode="json", exclude_unset=True))

@@ -37,7 +37,17 @@ class Holder(Record):
     @property
     def is_dead(self) -> bool:
         """Say whether the holder was a process of this host that is gone; False where that cannot be known."""
-        return self.host == socket.gethostname() and _started(self.pid) != self.started
+        return is_gone(self.host, self.pid, self.started)
+
+
+def is_gone(host: str, pid: int, started: str) -> bool:
+    """Say whether a process of this host is gone; False where that cannot be known."""
+    return host == socket.gethostname() and _started(pid) != started
+
+
+def this_process() -> tuple[str, int, str]:
+    """Return host, id and start of this process."""
+    return socket.gethostname(), os.getpid(), _started(os.getpid())
 
 
 @asynccontextmanager
@@ -93,7 +103,8 @@ async def _acquire(client: "PrefectClient", name: str, journal: Journal, wait_se
         if asyncio.get_running_loop().time() > until:
             raise TimeoutError(f"Somebody else has held the lock {name!r} for {wait_seconds:.0f} s.")
         await asyncio.sleep(_POLL_SECONDS)
-    holder = Holder(lease_id=lease_id, host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()))
+    host, pid, started = this_process()
+    holder = Holder(lease_id=lease_id, host=host, pid=pid, started=started)
     await journal.write(key, holder)
     return holder
 

@@ -1,4 +1,5 @@
 """The failures that a text speaks of: chains of tracebacks and single lines, in their order."""
+# ruff: noqa: E501 a pattern reads best on one line
 
 import re
 from collections import deque
@@ -12,6 +13,7 @@ from prefect_healing.classify.lines import Line
 Link = Literal["cause", "context"]
 
 MESSAGE_LINES_MAX = 16
+FAILURES_KEPT = 1_000
 _FRAME_LINES = 16
 
 
@@ -28,7 +30,7 @@ class Tier(IntEnum):
 
 @dataclass
 class Raised:
-    """One exception of a chain: its line, bare and as the text has it, what follows, and the last lines of its frames."""
+    """One exception of a chain: its line, bare and in the text, what follows it, and the last lines of its frames."""
 
     line: str
     text: str
@@ -111,7 +113,7 @@ class _Reader:
             self._begin_traceback(bare)
         elif (link := _LINKS.get(bare.strip())) is not None:
             self.link, self.message = link, None
-        elif self.frames is not None and self._read_in_frames(line, bare):
+        elif self.frames is not None and self._read_in_frames(line, bare, self.frames):
             return
         elif self.message is not None and self._continues_message(line, bare):
             self.message.details.append(bare)
@@ -128,10 +130,9 @@ class _Reader:
         if _FRAME.match(bare):
             self.frames.append(bare)
 
-    def _read_in_frames(self, line: Line, bare: str) -> bool:
-        assert self.frames is not None
+    def _read_in_frames(self, line: Line, bare: str, frames: deque[str]) -> bool:
         if bare[:1] in (" ", "\t") or bare.startswith(("...", "[Previous line")):
-            self.frames.append(bare)
+            frames.append(bare)
             return True
         if line.level is not None and not _TYPED.match(bare):
             self._read_outside(line)
@@ -172,8 +173,16 @@ class _Reader:
 
     def _add_line(self, line: Line, tier: Tier) -> Raised | None:
         raised = Raised(line.body, line.text)
+        if len(self.failures) >= 2 * FAILURES_KEPT:
+            self._forget_the_oldest()
         self.failures.append(Failure([raised], tier, line.subject))
         return raised if _TYPED.match(essence(line.body)) else None
+
+    def _forget_the_oldest(self) -> None:
+        """Keep the newest of each kind: no search goes farther back, and millions of lines must fit in memory."""
+        older, newer = self.failures[:-FAILURES_KEPT], self.failures[-FAILURES_KEPT:]
+        loud = [failure for failure in older if failure.tier is Tier.FAILURE]
+        self.failures = loud[-FAILURES_KEPT // 2 :] + newer
 
     def _overcome(self, subject: str | None) -> None:
         for failure in reversed(self.failures):
@@ -246,7 +255,7 @@ _WRAPPING = re.compile(
     r"|Execution was interrupted by an unexpected exception: |Flow run failed due to timeout: |Task run failed due to timeout: )\s*"
 )
 _ENDING = _Phrase(
-    'kill termina segm sig fatal exit crash finished exceeded exhausted memory',
+    "kill termina segm sig fatal exit crash finished exceeded exhausted memory",
     r"^Killed$|^Terminated$|OOMKilled|[Ss]egmentation fault|\bSIG(?:KILL|TERM|SEGV|ABRT|BUS)\b|Fatal Python error|Out of memory: Kill"
     r"|(?i:exit(?:ed)?(?: with)?(?: non-zero)?(?: exit)?(?: status)?(?: code)?)[\s:=(]{1,3}-?[1-9]\d{0,2}\b"
     r"|Crash detected!|Finished in state (?:Failed|Crashed|TimedOut)|run exceeded timeout|Retries are exhausted"
@@ -256,9 +265,9 @@ _NOT_RAISED = re.compile(
     r"|Unclosed (?:client session|connector)|Task was destroyed but it is pending"
 )
 _ABOUT_FAILURE = re.compile(r"(?i)fail|error|exception|retry|attempt")
-_WARNING = _Phrase('warning', r"\b\w*Warning: ")
+_WARNING = _Phrase("warning", r"\b\w*Warning: ")
 _AGAIN = _Phrase(
-    'retr again attempt reconnect backing',
+    "retr again attempt reconnect backing",
     r"(?i)\bretrying\b|\bwill retry\b|\bretry (?:in|\d+/\d+ will|after|#?\d+)\b|\bbacking off\b|\btrying again\b|\btry again in\b|\bnext attempt\b"
     r"|\battempt (?:#?\d+ ?(?:/|of) ?\d+|#?\d+) (?:failed|errored|raised|did not)|\breconnecting\b|\bup_for_retry\b|\bAwaitingRetry\b"
 )
@@ -266,17 +275,17 @@ _GAVE_UP = re.compile(
     r"(?i)\bexhausted\b|\bgiv(?:ing|en) up\b|\bgave up\b|\bno (?:more )?retries\b|\bmax(?:imum)? (?:number of )?retries\b|\bnot retrying\b|\bretries failed\b|\bfinal attempt\b|\blast attempt\b"
 )
 _HANDLED = _Phrase(
-    'ignor skip fatal handled continu fall cached suppress expected',
+    "ignor skip fatal handled continu fall cached suppress expected",
     r"(?i)\b(?:ignor(?:ed|ing)|skipp(?:ed|ing)|non-?fatal|handled|continuing|continue anyway|fall(?:ing|s)? back|using (?:the )?cached|suppressed|expected error)\b"
 )
 _CLEANING = _Phrase(
-    'clos clean shut tear roll dispos flush noti send post emit releas',
+    "clos clean shut tear roll dispos flush noti send post emit releas",
     r"(?i)\b(?:failed to|could not|cannot|can't|unable to|error (?:while|when|on|during)|while|during) (?:\w+ ){0,2}?"
     r"(?:clos(?:e|ing)|clean(?:ing)?(?: ?up)?|shut(?:ting)? ?down|tear(?:ing)? ?down|roll(?:ing)? ?back|dispos(?:e|ing)|flush(?:ing)?|notif(?:y|ying)|"
     r"send(?:ing)? (?:\w+ ){0,2}(?:metrics?|notification|alert|telemetry|events?|heartbeats?)|post(?:ing)? to slack|emit(?:ting)?|release|releasing)\b"
 )
 _OVERCOME = _Phrase(
-    'succe recover restor establish reconnect worked ok finished',
+    "succe recover restor establish reconnect worked ok finished",
     r"(?i)\b(?:attempt|retry|try)\b[^.\n]{0,40}\b(?:succeeded|successful|ok|worked)\b|\b(?:succeeded|recovered|successful|ok)\b[^.\n]{0,20}\b(?:after|on|at) (?:\w+ ){0,2}(?:retr(?:y|ies)|attempts?|tr(?:y|ies))\b"
     r"|\b(?:connection|session) (?:was )?(?:re-?established|restored|recovered)\b|\breconnected\b|Finished in state (?:Completed|Cached)\("
 )

@@ -1,4 +1,5 @@
 """The same failure, recognised across runs."""
+# ruff: noqa: E501 a pattern reads best on one line
 
 import re
 
@@ -39,8 +40,8 @@ def _as_raised(body: str) -> str:
     """Return `module.Name: text` and `Name('text')` as `Name: text`, for they are the same exception."""
     found = _EXCEPTION.match(body)
     if found is None:
-        return body.rstrip("')")
-    return f"{found.group(1)}: {body[found.end() :].rstrip(_ENDS)}"
+        return _CLOSING.sub("", body)
+    return f"{found.group(1)}: {_CLOSING.sub('', body[found.end() :])}"
 
 
 def _last_line(text: str) -> str:
@@ -50,7 +51,7 @@ def _last_line(text: str) -> str:
     return last
 
 
-_ENDS = "'\")] "
+_CLOSING = re.compile(r"['\"](?:, type=[A-Z]{1,20})?\){1,4}$")
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,12}([A-Z]\w{1,100})(?::\s*|\(['\"]?)")
 _QUOTED = re.compile(r"'[^'\n]{0,500}'")
 _MASKS = (

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
 
 
-def retry_if_transient(task: "Task[..., object]", task_run: "TaskRun", state: "State[object]") -> bool:  # noqa: ARG001
+def retry_if_transient(task: "Task[..., object]", task_run: "TaskRun", state: "State[object]") -> bool:
     """Return False where the failure stays however often the task runs, True for all else, also for the unknown.
 
-    Pass it to Prefect: `@task(retries=3, retry_condition_fn=retry_if_transient)`. It must stay a plain function: Prefect
-    calls no other kind of object.
+    Pass it to Prefect: `@task(retries=3, retry_condition_fn=retry_if_transient)`. It must stay a plain function:
+    Prefect calls no other kind of object.
     """
     return classify(failure_text(state)).rerun_helps is not False
 

@@ -10,7 +10,7 @@ from prefect_healing.domain.cause import Cause, Transience
 
 
 class Outlook(NamedTuple):
-    """Whether it passes by itself, and whether an unchanged re-run is likely to help; None where the text does not tell."""
+    """Whether it passes by itself, and whether an unchanged re-run is likely to help; None: the text does not tell."""
 
     transience: Transience
     rerun_helps: bool | None

@@ -1,4 +1,5 @@
 """Choose the failure that explains, and say what it is."""
+# ruff: noqa: E501 a pattern reads best on one line
 
 import re
 from collections.abc import Sequence
@@ -73,15 +74,16 @@ class _Search:
 
     def _last_that_explains(self, loud: Sequence[Failure], standing: Sequence[Failure]) -> Verdict:
         """Walk back from the last failure, past what only says that something failed."""
-        last: Verdict | None = None
+        last = self._judge(loud[-1])
+        if last.signature is not None:
+            return last
         for failure in reversed(loud):
             verdict = self._judge(failure)
             if verdict.signature is not None:
-                return verdict if last is None else verdict._replace(share=_FROM_BEFORE)
+                return verdict._replace(share=_FROM_BEFORE)
             last = _better_candidate(last, verdict, failure)
             if self.effort.is_spent or (failure.is_traceback and not _points_elsewhere(failure)):
                 return last
-        assert last is not None
         return self._last_match(standing, Tier.PLAIN, _FROM_BEFORE) or last
 
     def _last_match(self, failures: Sequence[Failure], tier: Tier, share: float) -> Verdict | None:
@@ -101,10 +103,8 @@ class _Search:
         return self.judged[failure.body]
 
 
-def _better_candidate(last: Verdict | None, verdict: Verdict, failure: Failure) -> Verdict:
-    if last is None or (failure.is_traceback and not exception_name(last.line)):
-        return verdict
-    return last
+def _better_candidate(last: Verdict, verdict: Verdict, failure: Failure) -> Verdict:
+    return verdict if failure.is_traceback and not exception_name(last.line) else last
 
 
 def _points_elsewhere(failure: Failure) -> bool:

@@ -23,6 +23,7 @@ class Subject(Record):
     state_id: UUID | None = None
     message: str = ""
     url: str | None = None
+    failed_at: AwareDatetime | None = None
 
 
 class Attempt(Record):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
+from prefect_healing.domain.evidence import Evidence
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.mandate import Mandate
 from prefect_healing.domain.plan import Diagnosis
@@ -50,7 +51,10 @@ class Answer(Record):
 
 
 class Triage(Record):
-    """How one agent run ended: a diagnosis, a question for a person, or out of limits with the reason."""
+    """How one agent run ended: a diagnosis, a question for a person, or out of limits with the reason.
+
+    `evidence` is what its calls found, beside the evidence that the incident was opened with.
+    """
 
     model: str
     diagnosis: Diagnosis | None = None
@@ -60,6 +64,7 @@ class Triage(Record):
     usage: Usage = Usage()
     model_calls: int = 0
     calls: tuple[CallRecord, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Round(Record):

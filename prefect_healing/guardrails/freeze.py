@@ -1,5 +1,6 @@
 """A weekly window of time."""
 
+import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from prefect_healing.domain.record import Record
 from prefect_healing.errors import ConfigurationError
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MOMENT = re.compile(rf"(?P<day>{'|'.join(_DAYS)}) (?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])")
 _MINUTES_OF_DAY = 24 * 60
 
 
@@ -24,7 +26,7 @@ class Freeze(Record):
 
     def __init__(self, start: str, end: str, timezone: str = "UTC") -> None:
         """Take the window's two ends, such as `Fri 16:00`."""
-        super().__init__(**{"start": start, "end": end, "timezone": timezone})
+        super().__init__(**{"start": start, "end": end, "timezone": timezone})  # noqa: PIE804  pyright sees the overriding signature only.
 
     @field_validator("start", "end")
     @classmethod
@@ -56,9 +58,6 @@ class Freeze(Record):
 
 
 def _minute_of_week(moment: str) -> int:
-    day, _, clock = moment.partition(" ")
-    hour, _, minute = clock.partition(":")
-    good = day in _DAYS and len(hour) == len(minute) == 2 and (hour + minute).isascii() and (hour + minute).isdigit()
-    if not good or int(hour) > 23 or int(minute) > 59:
+    if (found := _MOMENT.fullmatch(moment)) is None:
         raise ValueError(f"{moment!r} is no time of the week; write it like 'Fri 16:00'")
-    return _DAYS.index(day) * _MINUTES_OF_DAY + int(hour) * 60 + int(minute)
+    return _DAYS.index(found["day"]) * _MINUTES_OF_DAY + int(found["hour"]) * 60 + int(found["minute"])

@@ -16,6 +16,7 @@ from prefect_healing.guardrails.token_formats import TOKEN_FORMATS
 SECRET_CHARS_MIN = 6
 _PASSES_MAX = 6
 _NESTING_MAX = 100
+_RANDOM_CHARS_MIN = 24  # No word of prose is as long.
 _ENCODED_CHARS_MAX = 65_536
 _AUTHORITY_CHARS_MAX = 512
 _QUOTE = r"(?:\\{0,7}[\"'])"
@@ -117,7 +118,10 @@ def _redact_tokens(text: str) -> str:
 
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_PEM_BODY = re.compile(r"(?:\\{1,7}[nr]|[A-Za-z0-9+/=\s])*")
+# Cut off before its end: lines that are base64 as a whole, and the headers of an encrypted key.
+_PEM_BODY = re.compile(
+    r"(?:(?:\\{1,7}[nr]|\s){0,8}(?:[A-Za-z0-9+/=]{12,}+(?![^\s\\\"',])|(?:Proc-Type|DEK-Info):[^\n\\]{0,100}))*"
+)
 _PEM_CHARS_MAX = 20_000
 _PEM_CHARS_MIN = 16
 
@@ -186,7 +190,7 @@ def _authorization(found: re.Match[str]) -> str:
 
 def _bearer(found: re.Match[str]) -> str:
     value = found["value"]
-    random = any(letter.isdigit() for letter in value[:100]) or len(value) >= 24
+    random = any(letter.isdigit() for letter in value[:100]) or len(value) >= _RANDOM_CHARS_MIN
     return f"{found['head']}[redacted:bearer]" if random else found.group()
 
 
@@ -336,16 +340,10 @@ _PLAIN_STEPS: tuple[Step, ...] = (
 )
 _STEPS: tuple[Step, ...] = (_redact_encoded, *_PLAIN_STEPS)
 
-_COMMON_WORDS = frozenset(
-    """password passwort secret default prefect postgres postgresql localhost admin username example changeme123
-    127.0.0.1 0.0.0.0 production staging development testing enabled disabled public private""".split()
-)
-_PLACEHOLDERS = frozenset(
-    f"[redacted:{kind}]"
-    for kind in {
-        *(each.kind for each in TOKEN_FORMATS),
-        *"password token secret key connection_string signature session authorization bearer basic cookie user".split(),
-        *"private_key base64 nesting slack_webhook discord_webhook teams_webhook telegram_token".split(),
-        *"azure_secret storage_key terraform_token mailchimp_key".split(),
-    }
-)
+_COMMON = """password passwort secret default prefect postgres postgresql localhost admin username example changeme123
+127.0.0.1 0.0.0.0 production staging development testing enabled disabled public private"""
+_COMMON_WORDS = frozenset(_COMMON.split())
+_KINDS = """password token secret key connection_string signature session authorization bearer basic cookie user
+private_key base64 nesting slack_webhook discord_webhook teams_webhook telegram_token azure_secret storage_key
+terraform_token mailchimp_key"""
+_PLACEHOLDERS = frozenset(f"[redacted:{kind}]" for kind in (*_KINDS.split(), *(each.kind for each in TOKEN_FORMATS)))

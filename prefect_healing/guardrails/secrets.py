@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretBytes, SecretStr
@@ -78,10 +78,10 @@ def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield path, value[:_VALUE_CHARS_MAX]
     elif isinstance(value, Mapping):
-        for name, each in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _texts(each, f"{path}.{name}" if path else str(name))  # pyright: ignore[reportUnknownArgumentType]
+        for name, each in cast("Mapping[object, object]", value).items():
+            yield from _texts(each, f"{path}.{name}" if path else str(name))
     elif isinstance(value, Sequence):
-        for each in value:  # pyright: ignore[reportUnknownVariableType]
+        for each in cast("Sequence[object]", value):
             yield from _texts(each, path)
 
 

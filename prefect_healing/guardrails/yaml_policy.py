@@ -12,12 +12,13 @@ from pydantic import JsonValue, ValidationError
 from prefect_healing.errors import ConfigurationError
 from prefect_healing.guardrails.conditions import BARE_WORDS, WORDS, Condition
 from prefect_healing.guardrails.default_policy import DEFAULT_POLICY
-from prefect_healing.guardrails.fields import argument_path, is_argument
+from prefect_healing.guardrails.fields import argument_path, is_argument, unknown_field
 from prefect_healing.guardrails.limits import Limits
 from prefect_healing.guardrails.policy import Heals, Policy
 from prefect_healing.guardrails.rules import Rule
 
-_BYTES_MAX = 1_000_000
+_BYTES_MAX = 100_000
+_NESTING_MAX = 20
 _VERDICTS = ("allow", "ask", "deny")
 _RULE_FIELDS = ("effect", "where", "times", "during", "undoes")
 _POLICY_FIELDS = tuple(Policy.model_fields)
@@ -50,7 +51,7 @@ def policy_to_yaml(policy: Policy) -> str:
     }
     if policy.heals:
         plain["heals"] = [each.model_dump(mode="json", exclude_none=True) for each in policy.heals]
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(plain, sort_keys=False, width=120)
 
 
 def _plain_rule(rule: Rule) -> dict[str, JsonValue]:
@@ -108,10 +109,7 @@ class _Reader:
 
     def _document(self) -> JsonValue:
         try:
-            events = cast("Iterator[yaml.Event]", yaml.parse(self.text, _Loader))  # pyright: ignore[reportUnknownMemberType]
-            # An alias within aliases makes a short text grow without bound.
-            if (alias := next((each for each in events if isinstance(each, yaml.AliasEvent)), None)) is not None:
-                self._refuse_at(alias.start_mark.line + 1, "aliases are not read; write the value out")
+            self._refuse_growth()
             loader = _Loader(self.text)
             if (node := loader.get_single_node()) is None:
                 self._refuse_at(1, f"the policy is empty; it takes {', '.join(_POLICY_FIELDS)}")
@@ -122,6 +120,16 @@ class _Reader:
             line = mark.line + 1 if isinstance(mark, yaml.Mark) else 1
             problem = getattr(error, "problem", None) or "it is nested too deeply or has a value that cannot be read"
             self._refuse_at(line, f"this is not YAML: {problem}")
+
+    def _refuse_growth(self) -> None:
+        # An alias within aliases makes a short text grow without bound, and deep nesting costs time without sense.
+        depth = 0
+        for event in cast("Iterator[yaml.Event]", yaml.parse(self.text, _Loader)):  # pyright: ignore[reportUnknownMemberType]
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                self._refuse_at(event.start_mark.line + 1, "aliases are not read; write the value out")
+            if depth > _NESTING_MAX:
+                self._refuse_at(event.start_mark.line + 1, f"it is nested more than {_NESTING_MAX} deep; unfold it")
 
     def _walk(self, node: yaml.Node, place: Place) -> None:
         self.lines[place] = node.start_mark.line + 1
@@ -167,6 +175,8 @@ class _Reader:
             self._refuse(place, "where must be a mapping of field to condition")
         for field, condition in where.items():
             here = (*place, str(field))
+            if wrong := unknown_field(str(field)):
+                self._refuse(here, wrong)
             word, value = self._condition(condition, here)
             try:
                 yield str(field), Condition.model_validate({"word": word, "value": value})
@@ -200,8 +210,11 @@ class _Reader:
     def _heals(self, items: list[JsonValue]) -> Iterator[Heals]:
         for index, item in enumerate(items):
             place: Place = ("heals", index)
+            fields = self._mapping(item, place, tuple(Heals.model_fields), f"heals {index + 1}")
+            if not fields:
+                self._refuse(place, f"heals {index + 1} says nothing; name a deployment, a flow or a tag")
             try:
-                yield Heals.model_validate(self._mapping(item, place, tuple(Heals.model_fields), f"heals {index + 1}"))
+                yield Heals.model_validate(fields)
             except ValidationError as error:
                 self._refuse_invalid(error, place)
 

@@ -108,13 +108,15 @@ async def _kept_open(timeout_seconds: float) -> "AsyncGenerator[AsyncAnthropic, 
     # A loop closes the generators that are left when it ends, so the client's sockets end with the loop they belong
     # to, also where nobody calls `aclose`. Nothing is awaited before the yield: tasks of one loop share one client.
     import anthropic
+    import httpx2
 
     timeout = anthropic.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds))
     try:
         client = anthropic.AsyncAnthropic(max_retries=0, timeout=timeout)
-    except (anthropic.AnthropicError, ValueError) as error:
+    except (anthropic.AnthropicError, httpx2.InvalidURL, ValueError) as error:
         raise ConfigurationError(
-            f"The Claude client cannot be made: {type(error).__name__}. Check the ANTHROPIC_* environment variables."
+            f"The Claude client cannot be made: {type(error).__name__}. Check ANTHROPIC_BASE_URL, "
+            "the other ANTHROPIC_* variables and HTTPS_PROXY."
         ) from None
     try:
         yield client

@@ -52,6 +52,7 @@ async def gather(alert: Alert, secrets: Collection[str]) -> Gathered:
         state_id=run.state.id if run.state else None,
         message=message,
         url=url_of("flow-run", run.id),
+        failed_at=run.state.timestamp if run.state else None,
     )
     return Gathered(
         subject=subject,

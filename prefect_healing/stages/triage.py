@@ -9,13 +9,17 @@ from prefect_healing.agent.budget import Budget
 from prefect_healing.agent.loop import Ending, run_agent
 from prefect_healing.agent.observation import Observation
 from prefect_healing.agent.sent import Models
+from prefect_healing.domain.evidence import Evidence
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Answer, CallRecord, Triage
 from prefect_healing.models.choose import choose_model
 from prefect_healing.models.model import Model
 from prefect_healing.models.rules import Rules
 from prefect_healing.stages.open_incident import open_workbench
+from prefect_healing.tools._prefect_api import bounded
 from prefect_healing.workbench import Workbench
+
+_EVIDENCE_CHARS = 4_000  # of one call, in the report
 
 
 class Answers(Record):
@@ -85,7 +89,18 @@ def _as_triage(bench: Workbench, model: Model, ending: Ending, fallback_reason: 
             _record(incident.id, incident.round, model.id, index, each)
             for index, each in enumerate(ending.observations)
         ),
+        evidence=tuple(found for each in ending.observations if (found := _found(each)) is not None),
     )
+
+
+def _found(seen: Observation) -> Evidence | None:
+    """Return what a call found, shortened for the report."""
+    if seen.status != "ok" or seen.evidence_id is None:
+        return None
+    text = seen.text.removeprefix(f"[{seen.evidence_id}]\n")
+    shown = bounded(text, _EVIDENCE_CHARS)
+    whole = seen.spilled_chars or (len(text) if len(shown) < len(text) else 0)
+    return Evidence(id=seen.evidence_id, source=seen.call.name, at=seen.started_at, text=shown, spilled_chars=whole)
 
 
 def _record(incident_id: str, round_number: int, model: str, index: int, seen: Observation) -> CallRecord:

@@ -167,6 +167,11 @@ async def task_runs_of(client: "PrefectClient", flow_run_id: UUID) -> "list[Task
     return found
 
 
+def rerun_tag(flow_run_id: UUID) -> str:
+    """Return the tag that links a new run to the failed one that it repeats."""
+    return f"rerun-of:{flow_run_id}"
+
+
 def belongs_to_healing(flow_name: str, tags: "list[str]") -> bool:
     """Say whether a flow run or a deployment is part of healing itself, which is never healed."""
     return HEALING_TAG in tags or flow_name in HEALING_FLOWS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prefect_healing.errors import ToolFailed
 from prefect_healing.registry import find_flow
 from prefect_healing.tools._flow_process import run_detached
-from prefect_healing.tools._prefect_api import belongs_to_healing, flow_of, run_of, states_of, url_of
+from prefect_healing.tools._prefect_api import belongs_to_healing, flow_of, rerun_tag, run_of, states_of, url_of
 from prefect_healing.tools.tool import Applied, ToolContext
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ async def _create(ctx: ToolContext, client: "PrefectClient", run: "FlowRun", key
         parameters=run.parameters,
         context=run.context,
         empirical_policy=run.empirical_policy,
-        tags=sorted({*run.tags, incident_tag(ctx), f"rerun-of:{run.id}"}),
+        tags=sorted({*run.tags, incident_tag(ctx), rerun_tag(run.id)}),
         idempotency_key=key,
         state=StateCreate(type=StateType.PENDING, name="Pending"),
     )

@@ -22,6 +22,7 @@ from prefect_healing.tools._lineage import (
     upstream_ids,
 )
 from prefect_healing.tools._prefect_api import (
+    HEALING_TAG,
     bounded,
     deployment_name_of,
     deployment_of,
@@ -29,6 +30,7 @@ from prefect_healing.tools._prefect_api import (
     json_values,
     message_shape,
     prefect_client,
+    rerun_tag,
     run_of,
     run_or_own,
     task_runs_of,
@@ -445,7 +447,7 @@ async def _failed_lately(client: "PrefectClient", run: "FlowRun", hours: int) ->
     from prefect.client.schemas.sorting import FlowRunSort
 
     since = datetime.now(UTC) - timedelta(hours=hours)
-    return await client.read_flow_runs(
+    found = await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             id=FlowRunFilterId(not_any_=[run.id]),
             state=State(type=StateIs(any_=[StateType.FAILED, StateType.CRASHED])),
@@ -454,6 +456,8 @@ async def _failed_lately(client: "PrefectClient", run: "FlowRun", hours: int) ->
         sort=FlowRunSort.END_TIME_DESC,
         limit=SIMILAR_RUNS,
     )
+    not_others = {HEALING_TAG, rerun_tag(run.id)}
+    return [other for other in found if not_others.isdisjoint(other.tags)]
 
 
 def _likeness(run: "FlowRun", other: "FlowRun") -> float:

@@ -219,7 +219,8 @@ def _retry_summary(run: "FlowRun", deployment: str | None, finished: FinishedTas
     when = "" if at is None else f" not before {at.astimezone(UTC).isoformat(timespec='seconds')}"
     shown = ", ".join(finished.repeats[:10]) + (", ..." if len(finished.repeats) > 10 else "")  # noqa: PLR2004
     repeats = f"{len(finished.repeats)} would repeat: {shown}" if finished.repeats else "none would repeat"
-    return f"Run {run.name} again{when} ({how}). {finished.count} finished tasks; {repeats}."
+    caller = " The flow that called it is not run again." if run.parent_task_run_id and not deployment else ""
+    return f"Run {run.name} again{when} ({how}). {finished.count} finished tasks; {repeats}.{caller}"
 
 
 async def _own_deployment(client: "PrefectClient", name: str) -> "DeploymentResponse":

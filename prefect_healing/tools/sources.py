@@ -83,7 +83,7 @@ async def _get(source: Source) -> SourceStatus:
 
     began = monotonic()
     async with (
-        httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT_SECONDS, trust_env=False) as client,
+        httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT_SECONDS) as client,
         client.stream("GET", str(source.url)) as answer,
     ):
         latency_ms = _ms_since(began)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -222,7 +223,7 @@ def _incident() -> "Incident":
 
 def _block(marks: list[float], cpu_seconds: float) -> Block:
     """Return the time of each step: from one model call to the next."""
-    seconds = tuple(later - earlier for earlier, later in zip(marks, marks[1:], strict=False))
+    seconds = tuple(later - earlier for earlier, later in pairwise(marks))
     return Block(seconds, cpu_seconds)
 
 

@@ -1,4 +1,5 @@
 """Which line decides: the chain's reason, and never what was overcome, warned of or said aside."""
+# ruff: noqa: E501 a failure text stands on one line, as it was printed
 
 from prefect_healing.classify import classify
 
@@ -138,9 +139,9 @@ def test_a_lookup_is_judged_by_where_it_happened():
 
 def test_a_group_is_told_by_its_members():
     text = (
-        "  + Exception Group Traceback (most recent call last):\n  |   File \"/app/f.py\", line 3, in main\n  |     async with g:\n"
+        '  + Exception Group Traceback (most recent call last):\n  |   File "/app/f.py", line 3, in main\n  |     async with g:\n'
         "  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)\n  +-+---------------- 1 ----------------\n"
-        "    | Traceback (most recent call last):\n    |   File \"/app/f.py\", line 9, in get\n    |     raise x\n    | httpx.ReadTimeout: timed out\n    +------------------------------------\n"
+        '    | Traceback (most recent call last):\n    |   File "/app/f.py", line 9, in get\n    |     raise x\n    | httpx.ReadTimeout: timed out\n    +------------------------------------\n'
     )
 
     verdict = classify(text)

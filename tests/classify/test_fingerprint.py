@@ -1,8 +1,10 @@
 """One failure, one fingerprint: what changes from run to run is not in it, what makes another failure is."""
+# ruff: noqa: E501 a failure text stands on one line, as it was printed
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from prefect_healing.classify import classify, fingerprint
 
 
@@ -17,7 +19,7 @@ def of(text: str, flow: str = "nightly") -> str:
         ("17:03:11.020 | ERROR   | Flow run 'red-fox' - Flow run exceeded timeout of 5.0 second(s)", "04:00:00.001 | ERROR   | Flow run 'blue-owl' - Flow run exceeded timeout of 5.0 second(s)"),
         ("RuntimeError: run 6f1e2c34-90ab-4cde-8f01-23456789abcd left 12 rows at 0x7fda10", "RuntimeError: run 00000000-90ab-4cde-8f01-23456789abcd left 7 rows at 0x55aa"),
         ("OSError: cannot use /tmp/tmpab12cd/out.csv", "OSError: cannot use /tmp/tmpzz99/out.csv"),
-        ("psycopg.errors.UniqueViolation: duplicate key value violates unique constraint \"pk\" Key (email)=(a@b.c) already exists", "psycopg.errors.UniqueViolation: duplicate key value violates unique constraint \"pk\" Key (email)=(z@y.x) already exists"),
+        ('psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "pk" Key (email)=(a@b.c) already exists', 'psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "pk" Key (email)=(z@y.x) already exists'),
         ("ValueError: could not convert string to float: 'N/A'", "ValueError: could not convert string to float: 'none'"),
         ("httpx.ConnectError: [Errno 111] Connection refused", "Finished in state Failed('Flow run encountered an exception: ConnectError: [Errno 111] Connection refused')"),
         ("no partition flights_2013_01_05", "no partition flights_2014_12_31"),

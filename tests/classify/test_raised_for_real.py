@@ -15,6 +15,7 @@ import httpx
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+
 from prefect_healing.classify import classify, text_of_exception
 
 

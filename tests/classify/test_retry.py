@@ -5,6 +5,7 @@ import inspect
 import pytest
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Failed
+
 from prefect_healing.classify import failure_text, retry_if_transient, text_of_exception
 
 
@@ -53,9 +54,9 @@ def test_a_task_under_prefect_stops_at_what_stays(prefect_calls: "PrefectCalls")
 class PrefectCalls:
     def of(self, error: Exception) -> int:
         """Return how often Prefect runs a task that always raises `error`, with two retries."""
-        from prefect.task_engine import SyncTaskRunEngine
-        from prefect.client.schemas.objects import TaskRun
         from prefect import task
+        from prefect.client.schemas.objects import TaskRun
+        from prefect.task_engine import SyncTaskRunEngine
 
         failing = task(lambda: None, name="failing", retries=2, retry_condition_fn=retry_if_transient)
         engine = SyncTaskRunEngine(task=failing)

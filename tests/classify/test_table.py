@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from prefect_healing.classify import classify
 from prefect_healing.classify.signature import Signature
 from prefect_healing.classify.signatures import table

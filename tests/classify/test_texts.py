@@ -1,6 +1,8 @@
 """Real formats: what clients, drivers, engines, shells and loggers print, and what it means."""
+# ruff: noqa: E501 a failure text stands on one line, as it was printed
 
 import pytest
+
 from prefect_healing.classify import classify
 
 CASES = [
@@ -78,24 +80,24 @@ CASES = [
     ("sqlalchemy.exc.IntegrityError: (sqlite3.IntegrityError) NOT NULL constraint failed: flights.dep_time", "data_quality", False),
     ("sqlite3.OperationalError: database or disk is full", "resource_exhausted", False),
     ("sqlite3.OperationalError: unable to open database file", "config_error", False),
-    ("sqlite3.OperationalError: near \"FORM\": syntax error", "code_bug", False),
-    ("psycopg.errors.UndefinedColumn: column \"dep_delay\" does not exist\nLINE 1: SELECT dep_delay FROM flights\n               ^\nHINT:  Perhaps you meant to reference the column \"flights.departure_delay\".", "schema_drift", False),
-    ("sqlalchemy.exc.ProgrammingError: (psycopg.errors.UndefinedTable) relation \"flights\" does not exist\nLINE 1: SELECT * FROM flights", "schema_drift", False),
-    ("ERROR:  column \"dep_delay\" of relation \"flights\" does not exist at character 24", "schema_drift", False),
+    ('sqlite3.OperationalError: near "FORM": syntax error', "code_bug", False),
+    ('psycopg.errors.UndefinedColumn: column "dep_delay" does not exist\nLINE 1: SELECT dep_delay FROM flights\n               ^\nHINT:  Perhaps you meant to reference the column "flights.departure_delay".', "schema_drift", False),
+    ('sqlalchemy.exc.ProgrammingError: (psycopg.errors.UndefinedTable) relation "flights" does not exist\nLINE 1: SELECT * FROM flights', "schema_drift", False),
+    ('ERROR:  column "dep_delay" of relation "flights" does not exist at character 24', "schema_drift", False),
     ("2026-01-05 03:00:01.123 UTC [812] ERROR:  deadlock detected\n2026-01-05 03:00:01.123 UTC [812] DETAIL:  Process 812 waits for ShareLock on transaction 743; blocked by process 815.", "concurrency_conflict", True),
     ("psycopg.errors.SerializationFailure: could not serialize access due to concurrent update", "concurrency_conflict", True),
     ("psycopg.errors.LockNotAvailable: canceling statement due to lock timeout", "concurrency_conflict", True),
     ("psycopg.errors.QueryCanceled: canceling statement due to statement timeout", "timeout", None),
-    ("psycopg.errors.UniqueViolation: duplicate key value violates unique constraint \"flights_pkey\"\nDETAIL:  Key (id)=(7) already exists.", "data_quality", False),
+    ('psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "flights_pkey"\nDETAIL:  Key (id)=(7) already exists.', "data_quality", False),
     ("psycopg.errors.InsufficientPrivilege: permission denied for table flights", "auth", False),
-    ("psql: error: connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  password authentication failed for user \"loader\"", "auth", False),
-    ("psql: error: connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  database \"warehouse\" does not exist", "config_error", False),
-    ("psql: error: connection to server at \"127.0.0.1\", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?", "upstream_unavailable", True),
+    ('psql: error: connection to server at "127.0.0.1", port 5432 failed: FATAL:  password authentication failed for user "loader"', "auth", False),
+    ('psql: error: connection to server at "127.0.0.1", port 5432 failed: FATAL:  database "warehouse" does not exist', "config_error", False),
+    ('psql: error: connection to server at "127.0.0.1", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?', "upstream_unavailable", True),
     ("psycopg.OperationalError: connection failed: FATAL:  sorry, too many clients already", "resource_exhausted", True),
     ("psycopg.OperationalError: server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.", "transient_network", True),
     ("psycopg.errors.AdminShutdown: terminating connection due to administrator command", "upstream_unavailable", True),
     ("FATAL:  the database system is starting up", "upstream_unavailable", True),
-    ("asyncpg.exceptions.UndefinedColumnError: column \"dep_delay\" does not exist", "schema_drift", False),
+    ('asyncpg.exceptions.UndefinedColumnError: column "dep_delay" does not exist', "schema_drift", False),
     ("sqlalchemy.exc.TimeoutError: QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00", "resource_exhausted", True),
     ("sqlalchemy.exc.NoSuchModuleError: Can't load plugin: sqlalchemy.dialects:snowflake", "dependency_env", False),
     ("ValueError: could not convert string to float: 'N/A'", "data_quality", False),
@@ -104,8 +106,8 @@ CASES = [
     ("pandas.errors.EmptyDataError: No columns to parse from file", "missing_upstream_data", None),
     ("FileNotFoundError: [Errno 2] No such file or directory: '/data/landing/2013-01-05.csv'", "missing_upstream_data", None),
     ("PermissionError: [Errno 13] Permission denied: '/data/out'", "auth", False),
-    ("{\"timestamp\": \"2026-01-05T03:00:00Z\", \"level\": \"error\", \"event\": \"load failed: database is locked\"}", "concurrency_conflict", True),
-    ("ts=2026-01-05T03:00:00Z level=error msg=\"dial tcp 10.0.0.7:5432: connect: connection refused\"", "upstream_unavailable", True),
+    ('{"timestamp": "2026-01-05T03:00:00Z", "level": "error", "event": "load failed: database is locked"}', "concurrency_conflict", True),
+    ('ts=2026-01-05T03:00:00Z level=error msg="dial tcp 10.0.0.7:5432: connect: connection refused"', "upstream_unavailable", True),
     ("[2026-01-05, 03:00:01 UTC] {taskinstance.py:1937} ERROR - Task failed with exception\nTraceback (most recent call last):\n  File \"/dag.py\", line 3, in f\n    run()\nValueError: missing columns ['dep_time']", "schema_drift", False),
     ("RuntimeError: load failed", "unknown", None),
     ("mypkg.LoadRefused: the moon is wrong", "unknown", None),

@@ -92,7 +92,7 @@ fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(fragments | st.text(max_size=12), max_size=8).map("".join), st.sets(st.text(max_size=12), max_size=3))
 def test_redaction_is_idempotent_on_any_text(text: str, secrets: set[str]):
     """Whatever stands beside whatever, a second pass finds nothing."""
@@ -101,7 +101,7 @@ def test_redaction_is_idempotent_on_any_text(text: str, secrets: set[str]):
     assert redact(once, secrets) == once
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(ORDINARY), st.sampled_from(SECRETS), st.sampled_from(ORDINARY))
 def test_a_secret_is_found_between_other_lines(before: str, sample: Sample, after: str):
     """Neighbouring lines neither hide a secret nor lose anything by it."""

@@ -175,6 +175,9 @@ def _check_block_values(where: str, block: dict[str, Any], role: str) -> None:
             raise Rejected("messages: text content blocks must be non-empty")
         if role == "user" and block.get("citations"):
             raise Rejected(f"{where}.citations: Extra inputs are not permitted")
+    if block["type"] == "search_result":
+        for index, inner in enumerate(block["content"]):
+            check_block(f"{where}.content.{index}", inner, role)
     if block["type"] == "tool_use":
         _check_tool_use(where, block)
     if block["type"] == "tool_result":

@@ -19,7 +19,8 @@ MARK = {"cache_control": {"type": "ephemeral"}}
 @pytest.fixture
 async def client(messages_api: MessagesApi) -> AsyncIterator[anthropic.AsyncAnthropic]:
     messages_api.script = [says("done")] * 3
-    async with anthropic.AsyncAnthropic(max_retries=0, timeout=10) as client:
+    http = anthropic.DefaultAsyncHttpxClient(verify=False)  # Loading certificates for loopback takes most of a test.
+    async with anthropic.AsyncAnthropic(max_retries=0, timeout=10, http_client=http) as client:
         yield client
 
 
@@ -226,6 +227,16 @@ async def test_all_calls_without_a_result_are_listed(client: anthropic.AsyncAnth
         ),
         ("user", {"type": "text", "text": "x", "citations": [{}]}, "messages.0.content.0.text.citations: Extra inputs"),
         ("user", {"type": "text", "text": "x", "cache_control": {"type": "x"}}, "cache_control: Input should be"),
+        (
+            "user",
+            {
+                "type": "search_result",
+                "source": "s",
+                "title": "t",
+                "content": [{"type": "text", "text": "x", "citations": [1]}],
+            },
+            "messages.0.content.0.search_result.content.0.text.citations: Extra inputs",
+        ),
         ("assistant", {"type": "document", "source": {}}, "messages.1.content.0: `document` blocks are not allowed"),
         (
             "assistant",

@@ -349,6 +349,7 @@ async def test_an_unknown_model_is_for_the_operator(messages_api: MessagesApi):
         ("ANTHROPIC_API_KEY", "sk-ant-\nbroken"),
         ("ANTHROPIC_API_KEY", "sk-ant-ö"),
         ("ANTHROPIC_BASE_URL", "api.anthropic.com"),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:port"),
     ],
 )
 async def test_a_useless_environment_is_for_the_operator(

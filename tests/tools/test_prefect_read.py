@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from prefect import flow, get_client, get_run_logger, task
+from prefect import flow, get_client, get_run_logger, tags, task
 
 from prefect_healing.errors import ToolFailed
 from prefect_healing.tools.prefect_logs import LINE_CHARS_MAX, read_flow_run_logs
@@ -173,6 +173,16 @@ async def test_similar_failures_are_found_in_other_flows(fail: Fail, about: Abou
     same = [each for each in found.similar if each.same_message]
     assert [(each.id, each.flow_name) for each in same] == [(second.id, "similar-two")]
     assert first.id not in {each.id for each in found.similar}
+
+
+async def test_the_incident_s_own_re_runs_are_no_similar_failures(fail: Fail, about: About):
+    run = await fail(nightly, day="2013-05-08")
+    with tags(f"rerun-of:{run.id}"):
+        again = await fail(nightly, day="2013-05-09")
+
+    found = await find_similar_failures(about(run), hours=1)
+
+    assert again.id not in {each.id for each in found.similar}
 
 
 async def test_logs_show_errors_with_what_surrounds_them(fail: Fail, about: About):

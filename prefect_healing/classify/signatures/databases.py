@@ -1,4 +1,5 @@
 """What every database driver shares, and SQLAlchemy above them."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,

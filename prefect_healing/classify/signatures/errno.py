@@ -1,4 +1,5 @@
 """Error numbers of the operating system, as Python and shells print them."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,
@@ -14,11 +15,11 @@ from prefect_healing.domain.cause import Cause
 _SOURCE = "POSIX <errno.h>; CPython Objects/exceptions.c (OSError)"
 
 
-def _errno(  # noqa: PLR0913 a row of the table reads best on one line
+def _errno(
     name: str, number: int, said: str, cause: Cause, outlook: Outlook, confidence: float, raised: str = "OSError"
 ) -> Signature:
     pattern = rf"\[Errno {number}\]|(?<!\w){name}(?!\w)|(?i:\b{said}\b)"
-    longest_word = max(said.lower().replace("-", " ").split(), key=len)
+    longest_word = max(said.lower().replace("-", " ").replace("/", " ").split(), key=len)
     example = f"{raised}: [Errno {number}] {said}"
     return Signature(
         f"errno.{name}", cause, outlook, confidence, pattern, f"{number} {name.lower()} {longest_word}", _SOURCE, example
@@ -86,7 +87,7 @@ ROWS = (
         r"No such file or directory: b?['\"][\w./-]{1,200}['\"]",
         "directory",
         "CPython subprocess: the program to execute does not exist",
-        "Traceback (most recent call last):\n  File \"/usr/lib/python3.11/subprocess.py\", line 1955, in _execute_child\n"
+        'Traceback (most recent call last):\n  File "/usr/lib/python3.11/subprocess.py", line 1955, in _execute_child\n'
         "    raise child_exception_type(errno_num, err_msg, err_filename)\nFileNotFoundError: [Errno 2] No such file or directory: 'dbt'",
         frames=r"subprocess\.py\", line \d+, in _execute_child",
     ),

@@ -1,4 +1,5 @@
 """HTTP statuses, as clients print them."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,
@@ -11,14 +12,16 @@ from prefect_healing.classify.signature import (
 )
 from prefect_healing.domain.cause import Cause
 
+_SERVER_CLASS = 5
 
-def _status(  # noqa: PLR0913 a row of the table reads best on one line
+
+def _status(
     code: int, phrase: str, cause: Cause, outlook: Outlook, confidence: float, section: str, older: str = ""
 ) -> Signature:
     phrases = f"{phrase}|{older}" if older else phrase
     said = rf"(?<![\w.:/-]){code}(?:(?i:[ :,'\"()\]-]{{1,4}}(?:{phrases}))|(?: Server| Client) Error|, message=)"
     labelled = r"(?i:status(?:[ _-]?code)?|http(?:/[\d.]+)?|http error|returned error|error code|errorcode|server error|client error)"
-    side = "Server" if code >= 500 else "Client"
+    side = "Server" if code // 100 == _SERVER_CLASS else "Client"
     example = f"httpx.HTTPStatusError: {side} error '{code} {phrase}' for url 'https://vendor.example/v1'"
     pattern = rf"{said}|{labelled}[\"'\s:=(\[]{{1,4}}{code}(?![\w.])"
     return Signature(f"http.{code}", cause, outlook, confidence, pattern, str(code), section, example)

@@ -1,4 +1,5 @@
 """Names, sockets and TLS: what every client prints when the way to the other side is broken."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,

@@ -1,4 +1,5 @@
 """PostgreSQL: SQLSTATE, the condition's name as drivers spell it, and the server's English message."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,
@@ -12,7 +13,7 @@ from prefect_healing.classify.signature import (
 from prefect_healing.domain.cause import Cause
 
 
-def _state(  # noqa: PLR0913 a row of the table reads best on one line
+def _state(
     code: str, name: str, cause: Cause, outlook: Outlook, confidence: float, said: str, words: str, message: str
 ) -> Signature:
     in_psycopg = "".join(part.capitalize() for part in name.split("_"))

@@ -1,4 +1,5 @@
 """What Prefect itself says of a run: its states, its engine and its client."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,

@@ -1,4 +1,5 @@
 """How processes end: signals, exit statuses, the kernel's and the container runtime's word."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     COMES_AND_GOES,

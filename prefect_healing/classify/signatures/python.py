@@ -1,4 +1,5 @@
 """Python's own exceptions and those of the libraries that shape data."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import (
     MAY_RETURN,
@@ -79,7 +80,7 @@ ROWS = (
     Signature("python.assertion", "data_quality", STAYS, 0.4, named("AssertionError"), "assertionerror", _BUILTIN + ": AssertionError", "AssertionError: 3 rows without a carrier"),
     Signature(
         "python.syntax", "code_bug", STAYS, 0.97, r"^(?:SyntaxError|IndentationError|TabError)\b", words_of("SyntaxError", "IndentationError", "TabError"),
-        _BUILTIN + ": SyntaxError", "  File \"/app/flow.py\", line 3\n    retrun x\n           ^\nSyntaxError: invalid syntax",
+        _BUILTIN + ": SyntaxError", '  File "/app/flow.py", line 3\n    retrun x\n           ^\nSyntaxError: invalid syntax',
     ),
     Signature(
         "python.closed_loop", "code_bug", STAYS, 0.6, r"Event loop is closed|I/O operation on closed file|attached to a different loop|client has been closed",

@@ -1,10 +1,11 @@
 """SQLite: result codes by their English messages."""
+# ruff: noqa: E501 a row, and above all its pattern, reads best on one line
 
 from prefect_healing.classify.signature import COMES_AND_GOES, OPEN, PASSES, STAYS, Outlook, Signature
 from prefect_healing.domain.cause import Cause
 
 
-def _code(  # noqa: PLR0913 a row of the table reads best on one line
+def _code(
     name: str, cause: Cause, outlook: Outlook, confidence: float, said: str, words: str, message: str, raised: str = "OperationalError"
 ) -> Signature:
     return Signature(
