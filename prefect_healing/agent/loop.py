@@ -18,7 +18,7 @@ from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Answer, Question
 from prefect_healing.errors import ToolFailed
 from prefect_healing.models.model import ToolCall
-from prefect_healing.models.reply_steps import calls_of, step_for
+from prefect_healing.models.reply_steps import MalformedCall, calls_of, reason_for, step_for
 from prefect_healing.workbench import Workbench
 
 _CONTINUATIONS_MAX = 3
@@ -52,7 +52,7 @@ async def run_agent(agent: Agent, bench: Workbench, answers: tuple[Answer, ...] 
         transcript = transcript.after_reply(reply)
         step = step_for(reply.stop_reason)
         if step == "stop" or paused > _CONTINUATIONS_MAX:
-            return _closed(Ending(beyond=f"The model stopped with {reply.stop_reason!r}."), spent, transcript)
+            return _closed(Ending(beyond=reason_for(reply.stop_reason)), spent, transcript)
         if step == "continue":
             paused += 1
             continue
@@ -119,6 +119,8 @@ async def act(
     """Carry out one call, or tell the model why not. The only way from a model to a tool."""
     if left <= 0:
         return refused(call, f"The limit of {agent.budget.tool_calls} tool calls is reached; conclude now.")
+    if isinstance(call, MalformedCall):
+        return refused(call, call.problem)
     if (tool := bench.toolset.get(call.name)) is None:
         return refused(call, f"There is no tool {call.name[:80]!r}; you have {', '.join(bench.toolset.names)}.")
     try:

@@ -27,7 +27,7 @@ LONGEST_SECONDS = 420.0
 
 DEPLOYMENT = "nightly-flights/demo"
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 1.5
 _COUNTS = TypeAdapter(dict[str, DayCount])
 
 

@@ -68,11 +68,12 @@ _OPENING = re.compile(rf"[bruf]{{0,2}}(?P<quote>{_QUOTE})", re.IGNORECASE)
 _BRACED = re.compile(r"\{[^{}\n]{1,200}\}(?=[;\s]|$)")
 _BARE = re.compile(r"(?:\[redacted:[a-z_]{1,40}\]|[^\s&;'\"`<>,)}\]\\]|[,)}\]](?![\s,)}\]\"';]|$)|\\(?![nrt\"']))+")
 
-_PROSE = """none null nil true false undefined default unset empty missing required optional invalid incorrect wrong
-expired revoked denied not is was has must should cannot could string str bytes int integer number text varchar boolean bool
-object any secretstr field type bearer basic the a an and or of for in to from with no yes on off authentication
-unknown unauthorized forbidden rejected accepted valid changed found value your eof token password secret key
-redacted hidden masked omitted filtered sensitive read write admin error failed"""
+_PROSE = """none null nil true false undefined default unset empty missing required optional invalid incorrect
+wrong expired revoked denied not is was has must should cannot could string str bytes int integer
+number text varchar boolean bool object any secretstr field type bearer basic the a an and or of for
+in to from with no yes on off authentication unknown unauthorized forbidden rejected accepted valid
+changed found value your eof token password secret key redacted hidden masked omitted filtered
+sensitive read write admin error failed"""
 _HARMLESS_WORDS = frozenset(_PROSE.split())
 _TEMPLATE = re.compile(
     r"\$\{.*|\$\(.*|\$[A-Z_]+|\{\{.*|\{[\w.:!\[\]'\"]*\}|%\(\w+\)s|%s|<[\w .-]+>|[*•x.…-]+|\?+|!vault.*|@\w+@"

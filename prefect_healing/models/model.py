@@ -43,7 +43,8 @@ class Reply(Record):
     @property
     def text(self) -> str:
         """Return the text blocks, joined."""
-        return "\n".join(str(block["text"]) for block in self.content if block.get("type") == "text" and block.get("text"))
+        texts = (block.get("text") for block in self.content if block.get("type") == "text")
+        return "\n".join(str(text) for text in texts if text)
 
 
 class Model(Protocol):
@@ -61,7 +62,7 @@ class Model(Protocol):
     async def reply(self, request: Request) -> Reply:
         """Return the next reply.
 
-        Raises ModelUnavailable where trying again may help (with the service's retry-after), ModelMisbehaved
-        where it cannot (bad request, bad key, spent limit).
+        Raises ModelUnavailable where trying again may help (with the service's retry-after), ConfigurationError
+        where key, address or model id are wrong, ModelMisbehaved for whatever else will not get better.
         """
         ...

@@ -9,6 +9,7 @@ from prefect_healing.domain.repair import Receipt, Repair
 from prefect_healing.effects import effect_id
 from prefect_healing.stages.apply import Undertaking, refused, undertake
 from prefect_healing.stages.authorize import as_call
+from prefect_healing.stages.naming import rename_own_run
 from prefect_healing.stages.open_incident import open_workbench
 from prefect_healing.workbench import Workbench
 
@@ -25,6 +26,8 @@ async def repair(incident_id: str, round_number: int) -> str:
     """Carry out the mandate of one round and return the JSON text of the Repair."""
     bench = await open_workbench(incident_id, round_number)
     mandate = await bench.journal.read(f"round-{round_number}/mandate", Mandate)
+    tools = ", ".join(action.tool for action in (mandate.actions if mandate else ()))
+    await rename_own_run(f"repair {bench.incident.subject.flow_name}: {tools or 'nothing'}")
     taken = await bench.taken(round_number)
     receipts: list[Receipt] = []
     for action in mandate.actions if mandate else ():

@@ -109,7 +109,9 @@ def _did(done: Round, receipt: Receipt) -> str:
     said = "" if receipt.status in ("done", "already_done") else f"**{_spaced(receipt.status)}**: "
     allowed = _decided(done, receipt)
     rule = code(allowed.decision.rule) if allowed else "undo of an allowed action"
-    return f"{said}{prose(receipt.detail, 240)} Rule: {rule}"
+    url = receipt.data.get("url")
+    where = f" {link('Look', url)}." if isinstance(url, str) and is_web_address(url) else ""
+    return f"{said}{prose(receipt.detail, 240)}{where} Rule: {rule}"
 
 
 def _why_nothing(report: Report) -> str:

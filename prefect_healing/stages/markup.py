@@ -16,6 +16,7 @@ _LIKE_AN_ADDRESS = re.compile(r"://|www\.|@|mailto:|xmpp:", re.IGNORECASE)
 _LIKE_A_LIST = re.compile(r"^(\d{0,9})([-+=.)])")
 _IN_LINKS = re.compile(r"[^\w\-.~:/?#@!$&'+,;=%]", re.ASCII)
 _CODE_COLUMNS = 62  # What a code block shows of a line in the narrower UI at 1280 pixels; the rest would scroll.
+_URL_CHARS_MAX = 2_000
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -28,7 +29,7 @@ def printable(text: str, chars_max: int) -> str:
         head, tail = chars_max * 2 // 3, chars_max - chars_max * 2 // 3
         text = f"{text[:head]} [... {len(text) - head - tail} characters cut ...] {text[-tail:]}"
     text = _TERMINAL_COLORS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(each if each in "\n\t" or unicodedata.category(each) not in _INVISIBLE else "\ufffd" for each in text)
+    return "".join(each if _shows(each) else "\ufffd" for each in text)
 
 
 def prose(text: str, chars_max: int = 500) -> str:
@@ -44,7 +45,7 @@ def code(text: str, chars_max: int = 300) -> str:
 
 
 def verbatim(text: str, chars_max: int = 2_000) -> str:
-    """Return `text` as it is, in a paragraph of its own: as a code block, or as code that wraps where it is too wide."""
+    """Return `text` as it is, in a paragraph of its own: a code block, or code that wraps where it is too wide."""
     shown = printable(text, chars_max).strip("\n")
     if "\n" not in shown and len(shown) > _CODE_COLUMNS:
         return _span(shown)
@@ -66,7 +67,7 @@ def is_web_address(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    plain = len(url) <= 2_000 and not any(each.isspace() or not each.isprintable() for each in url)
+    plain = len(url) <= _URL_CHARS_MAX and not any(each.isspace() or not each.isprintable() for each in url)
     return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
@@ -80,8 +81,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def details(summary: str, text: str, chars_max: int) -> str:
     """Return a part that opens on a click. One line of HTML: a blank line in it would end it in the first UI."""
+    head = html.escape(" ".join(printable(summary, 300).split()))
     body = html.escape(printable(text, chars_max)).replace("\n", "&#10;")
-    return f"<details><summary>{html.escape(' '.join(printable(summary, 300).split()))}</summary><pre>{body}</pre></details>"
+    return f"<details><summary>{head}</summary><pre>{body}</pre></details>"
+
+
+def _shows(letter: str) -> bool:
+    return letter in "\n\t" or unicodedata.category(letter) not in _INVISIBLE
 
 
 def _span(shown: str) -> str:

@@ -8,9 +8,10 @@ from prefect_healing.clock import now
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Outcome, Report, Round
-from prefect_healing.journal import Journal
-from prefect_healing.stages.markdown import as_markdown
 from prefect_healing.heal_runs import add_tags
+from prefect_healing.journal import Journal
+from prefect_healing.stages.markdown import as_description, as_markdown
+from prefect_healing.stages.naming import rename_own_run
 from prefect_healing.tools._prefect_api import prefect_client, url_of
 from prefect_healing.workbench import Workbench
 
@@ -136,9 +137,10 @@ async def _tell(closed: Report) -> None:
 
     incident = closed.incident
     await acreate_markdown_artifact(
-        as_markdown(closed), key=f"incident-{incident.id.lower()}", description=f"{closed.outcome}: {closed.reason}"
+        as_markdown(closed), key=f"incident-{incident.id.lower()}", description=as_description(closed)
     )
     cause = closed.diagnosis.cause if closed.diagnosis else "unknown"
+    await rename_own_run(f"heal {incident.subject.flow_name}: {closed.outcome}")
     async with prefect_client() as client:
         await add_tags(client, incident.subject.flow_run_id, f"incident:{incident.id}")
         if (own := _own_id()) is not None:

@@ -27,9 +27,10 @@ def timeline(report: Report) -> str:
 
 
 def _moments(done: Round) -> list[Moment]:
-    moments = [(call.started_at, f"{code(call.tool)}: {prose(call.outcome, 40)}") for call in done.triage.calls]
-    for receipt in done.repair.receipts if done.repair else ():
-        moments.append((receipt.at, f"{code(receipt.tool)}: {receipt.status.replace('_', ' ')}"))
-    for receipt in done.roll_back.receipts if done.roll_back else ():
-        moments.append((receipt.at, f"undo by {code(receipt.tool)}: {receipt.status.replace('_', ' ')}"))
-    return moments
+    applied = done.repair.receipts if done.repair else ()
+    undone = done.roll_back.receipts if done.roll_back else ()
+    return [
+        *((call.started_at, f"{code(call.tool)}: {prose(call.outcome, 40)}") for call in done.triage.calls),
+        *((each.at, f"{code(each.tool)}: {each.status.replace('_', ' ')}") for each in applied),
+        *((each.at, f"undo by {code(each.tool)}: {each.status.replace('_', ' ')}") for each in undone),
+    ]

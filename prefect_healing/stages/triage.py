@@ -15,6 +15,7 @@ from prefect_healing.domain.report import Answer, CallRecord, Triage
 from prefect_healing.models.choose import choose_model
 from prefect_healing.models.model import Model
 from prefect_healing.models.rules import Rules
+from prefect_healing.stages.naming import rename_own_run
 from prefect_healing.stages.open_incident import open_workbench
 from prefect_healing.tools._prefect_api import bounded
 from prefect_healing.workbench import Workbench
@@ -50,11 +51,17 @@ async def triage(incident_id: str, round_number: int) -> str:
     model = choose_model(bench.settings)
     ending = await _investigate(bench, model, answers)
     if ending.unavailable is None:
-        return _as_triage(bench, model, ending, None).model_dump_json()
+        return await _told(bench, _as_triage(bench, model, ending, None))
     reason = f"{model.id} was not available, so the rules investigated: {ending.unavailable}"
     rules = Rules()
     again = await _investigate(bench, rules, answers)
-    return _as_triage(bench, rules, again, reason).model_dump_json()
+    return await _told(bench, _as_triage(bench, rules, again, reason))
+
+
+async def _told(bench: Workbench, done: Triage) -> str:
+    found = done.diagnosis.cause if done.diagnosis else "a question" if done.question else "no cause found"
+    await rename_own_run(f"triage {bench.incident.subject.flow_name}: {found}")
+    return done.model_dump_json()
 
 
 async def _investigate(bench: Workbench, model: Model, answers: tuple[Answer, ...]) -> Ending:

@@ -72,7 +72,7 @@ def _broken_once() -> UUID:
 
     with healing():
         state = nightly(return_state=True)
-    if len(asked) != 2 or state.state_details.flow_run_id is None:  # noqa: PLR2004 - once and again
+    if len(asked) != 2 or state.state_details.flow_run_id is None:
         raise SystemExit(f"The vendor was asked {len(asked)} times, not twice: nothing was healed, nothing measured.")
     return state.state_details.flow_run_id
 

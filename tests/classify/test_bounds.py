@@ -1,10 +1,10 @@
 """No text is expensive, and none breaks it."""
-# ruff: noqa: E501 a failure text stands on one line, as it was printed
+
 
 import pytest
 
 from prefect_healing.classify import classify, fingerprint
-from prefect_healing.classify.lines import TEXT_CHARS_MAX, lines_of
+from prefect_healing.classify.lines import lines_of
 from prefect_healing.classify.signature import Effort
 from prefect_healing.classify.signatures import table
 from prefect_healing.classify.verdict import ROWS_TRIED_MAX
@@ -33,7 +33,7 @@ def test_one_line_of_any_length_is_read_at_its_ends(size: int):
 
 
 def test_of_a_huge_text_the_end_is_read():
-    text = "nothing here\n" * 1_300_000 + "sqlite3.OperationalError: database is locked\n"
+    text = "nothing to see on this long and quiet line " * 400_000 + "\n" + "sqlite3.OperationalError: database is locked\n"
 
     assert classify(text).cause == "concurrency_conflict"
 

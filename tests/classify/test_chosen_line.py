@@ -1,5 +1,5 @@
 """Which line decides: the chain's reason, and never what was overcome, warned of or said aside."""
-# ruff: noqa: E501 a failure text stands on one line, as it was printed
+
 
 from prefect_healing.classify import classify
 

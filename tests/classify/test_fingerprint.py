@@ -1,5 +1,5 @@
 """One failure, one fingerprint: what changes from run to run is not in it, what makes another failure is."""
-# ruff: noqa: E501 a failure text stands on one line, as it was printed
+
 
 import pytest
 from hypothesis import given, settings

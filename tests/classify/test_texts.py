@@ -1,5 +1,5 @@
 """Real formats: what clients, drivers, engines, shells and loggers print, and what it means."""
-# ruff: noqa: E501 a failure text stands on one line, as it was printed
+
 
 import pytest
 
