@@ -169,6 +169,15 @@ def runs(*, since: str = "24h", sql: str | None = None, json: Json = False) -> N
 
 
 @app.command
+def prune(*, json: Json = False) -> None:
+    """Delete what closed incidents left in the result storage longer ago than PREFECT_HEALING_RETENTION_DAYS."""
+    from prefect_healing.prune import prune as prune_now
+
+    gone = _run(prune_now())
+    _print(list(gone), json, f"{len(gone)} incidents pruned." + (f" {', '.join(gone)}" if gone else ""))
+
+
+@app.command
 def doctor(*, json: Json = False) -> None:
     """Check Prefect, storage, key, model, policy and hooks, and say what to do about each failure."""
     from prefect_healing.doctor import examine

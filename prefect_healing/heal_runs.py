@@ -64,8 +64,8 @@ def options_of(run: "FlowRun") -> HealingOptions:
 
 
 def is_closed(run: "FlowRun") -> bool:
-    """Say whether a heal run came to an outcome; one that broke, crashed or was cancelled did not."""
-    return run.state is not None and run.state.is_completed()
+    """Say whether a heal run came to an end that stands: an outcome, or a person who cancelled it."""
+    return run.state is not None and (run.state.is_completed() or run.state.is_cancelled())
 
 
 async def is_dead(client: "PrefectClient", run: "FlowRun") -> bool:

@@ -6,8 +6,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -47,6 +47,7 @@ async def run_demo(
     folder.mkdir(parents=True, exist_ok=True)
     screen.say(f"{len(wanted)} scenarios on {flights().count():,} flights, in {folder}")
     async with AsyncExitStack() as stack:
+        stack.enter_context(_ended_by_signals())
         result = await _run(wanted, Surroundings.at(folder, warehouse), screen, stack)
         if json:
             sys.stdout.write(json_text.dumps(result.as_json(), indent=2) + "\n")
@@ -56,6 +57,8 @@ async def run_demo(
             await _interrupted()
     if home is None and result.right:
         shutil.rmtree(folder, ignore_errors=True)
+    elif not result.right:
+        screen.say(f"Logs, results and databases stay in {folder}")
     return result
 
 
@@ -143,6 +146,30 @@ async def _deployed() -> bool:
         except ObjectNotFound:
             return False
     return True
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Let a signal that ends processes end the demo as Ctrl-C does: together with all that it started."""
+    loop, task, received = asyncio.get_running_loop(), asyncio.current_task(), set[int]()
+
+    def cancel(number: int) -> None:
+        received.add(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError, RuntimeError):  # outside of the main thread signals are somebody else's
+            loop.add_signal_handler(number, cancel, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if received:
+            raise SystemExit(128 + received.pop()) from None
+        raise
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
 
 
 async def _interrupted() -> None:

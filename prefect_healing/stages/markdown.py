@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from prefect_healing.domain.incident import Incident
-from prefect_healing.domain.mandate import Authorized
+from prefect_healing.domain.mandate import Decision, Verdict
 from prefect_healing.domain.plan import Diagnosis
 from prefect_healing.domain.record import canonical
 from prefect_healing.domain.repair import Receipt
@@ -17,9 +17,11 @@ BYTES_MAX = 200_000
 _EVIDENCE_CHARS = 4_000
 _EVIDENCE_MAX = 40
 _ROWS_MAX = 60
-_LISTED_MAX = 4  # What the first screen has room for.
+_DONE_CHARS = 340  # What the first screen has room for.
+_LEFT_CHARS = 260
 _COMMAND = "prefect-healing "
 
+_VERDICTS: dict[Verdict, str] = {"allow": "Allowed", "ask": "A person is to be asked", "deny": "Denied"}
 _OUTCOMES: dict[Outcome, str] = {
     "healed": "Healed",
     "declined": "Declined",
@@ -40,7 +42,9 @@ def as_markdown(report: Report) -> str:
         _section("Proof", _proof(report)),
         _section("Evidence", _evidence(report)),
         _section("Timeline", timeline(report)),
-        _section("What was planned and done", _plans(report)),
+        _section("What was planned", _plans(report)),
+        _section("What was done", _repairs(report)),
+        _section("What is left for a person", _all_left(report)),
         _section("What was asked of tools", _calls(report)),
         _section("Model, tokens and cost", _costs(report)),
         _section("Policy", _policy(report)),
@@ -58,17 +62,18 @@ def _first_screen(report: Report) -> str:
     incident, diagnosis = report.incident, report.diagnosis
     parts = [f"## {_OUTCOMES[report.outcome]}: {prose(incident.subject.flow_name, 80)}", _cause(report)]
     if line := _decisive_line(incident, diagnosis):
-        parts.append(verbatim(line, 600))
-    parts.append(table(("Failed run", _failed_run(incident)), _first_facts(report)))
+        parts.append(verbatim(line))
+    # A list, not a table: the first UI does not wrap the cells of a table.
+    parts.append("\n".join(f"- **{name}:** {fact}" for name, fact in _first_facts(report)))
     return "\n\n".join(parts)
 
 
 def _cause(report: Report) -> str:
     diagnosis = report.diagnosis
     if diagnosis is None:
-        return f"**Cause:** not found. {prose(report.reason)}"
+        return f"**Cause:** not found. {prose(report.reason, 240)}"
     sure = f"{diagnosis.evidence_status}, {diagnosis.confidence:.0%}"
-    return f"**Cause:** {prose(diagnosis.summary, 300)} ({_spaced(diagnosis.cause)}; {sure})"
+    return f"**Cause:** {prose(diagnosis.summary, 200)} ({_spaced(diagnosis.cause)}; {sure})"
 
 
 def _decisive_line(incident: Incident, diagnosis: Diagnosis | None) -> str:
@@ -77,12 +82,16 @@ def _decisive_line(incident: Incident, diagnosis: Diagnosis | None) -> str:
 
 
 def _first_facts(report: Report) -> list[tuple[str, str]]:
-    facts = [("**Done**", _done(report)), ("**Left for you**", _left(report))]
+    facts = [
+        ("Done", _done(report)),
+        ("Left for you", _left(report)),
+        ("Failed run", _failed_run(report.incident)),
+    ]
     if report.diagnosis and report.diagnosis.faulty_object:
-        facts.append(("**Fault lies in**", _faulty_object(report.incident, report.diagnosis.faulty_object)))
+        facts.append(("Fault lies in", _faulty_object(report.incident, report.diagnosis.faulty_object)))
     if fallback := next((each.triage.fallback_reason for each in report.rounds if each.triage.fallback_reason), None):
-        facts.append(("**Without its model**", prose(fallback, 200)))
-    return [*facts, ("**Incident**", _incident(report))]
+        facts.append(("Without its model", prose(fallback, 200)))
+    return [*facts, ("Incident", _incident(report))]
 
 
 def _failed_run(incident: Incident) -> str:
@@ -93,25 +102,29 @@ def _failed_run(incident: Incident) -> str:
 
 def _done(report: Report) -> str:
     """Return what was done, each with its rule; where nothing was, what was proposed and why it was not allowed."""
-    did = [_did(done, receipt) for done in report.rounds for receipt in _receipts(done)]
-    if did:
-        return _listed(did)
+    if did := [_did(done, receipt) for done in report.rounds for receipt in _receipts(done)]:
+        return _listed(did, _DONE_CHARS)
     refused = [
-        f"{code(each.action.tool)} was proposed: {prose(each.decision.reason, 200)} Rule: {code(each.decision.rule)}"
+        f"Nothing. {code(each.action.tool)} was proposed. {prose(each.decision.reason, 160)} {_rule(each.decision)}"
         for done in report.rounds
         for each in (done.mandate.decisions if done.mandate else ())
         if not each.decision.allowed
     ]
-    return _listed(["Nothing.", *refused]) if refused else f"Nothing. {_why_nothing(report)}".strip()
+    return _listed(refused, _DONE_CHARS) if refused else f"Nothing. {_why_nothing(report)}".strip()
 
 
 def _did(done: Round, receipt: Receipt) -> str:
     said = "" if receipt.status in ("done", "already_done") else f"**{_spaced(receipt.status)}**: "
-    allowed = _decided(done, receipt)
-    rule = code(allowed.decision.rule) if allowed else "undo of an allowed action"
+    decisions = done.mandate.decisions if done.mandate else ()
+    decided = next((each.decision for each in decisions if each.action.id == receipt.action_id), None)
+    rule = _rule(decided) if decided else "Rule: undo of an allowed action"
     url = receipt.data.get("url")
     where = f" {link('Look', url)}." if isinstance(url, str) and is_web_address(url) else ""
-    return f"{said}{prose(receipt.detail, 240)}{where} Rule: {rule}"
+    return f"{said}{prose(receipt.detail, 160)}{where} {rule}"
+
+
+def _rule(decision: Decision) -> str:
+    return f"Rule: {code(decision.rule, 140)}"
 
 
 def _why_nothing(report: Report) -> str:
@@ -126,14 +139,14 @@ def _left(report: Report) -> str:
     proposal = report.diagnosis.proposal if report.diagnosis else None
     left = [_to_do(each, proposal) for each in report.left_for_person]
     if question := (report.rounds[-1].triage.question if report.rounds else None):
-        left.insert(0, f"{prose(question.question, 240)} ({prose(question.why, 160)})")
-    return _listed(left) if left else "Nothing."
+        left.insert(0, f"{prose(question.question, 160)} ({prose(question.why, 80)})")
+    return _listed(left, _LEFT_CHARS) if left else "Nothing."
 
 
-def _to_do(text: str, proposal: str | None) -> str:
+def _to_do(text: str, proposal: str | None, chars_max: int = 200) -> str:
     """Return a thing to do. Only our own sentences show a command: what the model proposes is shown as words."""
     if text == proposal or _COMMAND not in text:
-        return prose(text, 300)
+        return prose(text, chars_max)
     before, _, command = text.partition(_COMMAND)
     return f"{prose(before, 200)} {code(_COMMAND + command)}".strip()
 
@@ -141,8 +154,8 @@ def _to_do(text: str, proposal: str | None) -> str:
 def _faulty_object(incident: Incident, url: str) -> str:
     """Return a link where the address is on a host that the flow's author declared; else the address, to be read."""
     known = {source.url.host for source in incident.options.sources}
-    if is_web_address(url) and urlsplit(url).hostname in known:
-        return link(url, url)
+    if is_web_address(url) and (host := urlsplit(url).hostname) in known:
+        return link(f"{host}{urlsplit(url).path}", url)
     return code(url)
 
 
@@ -156,16 +169,16 @@ def _incident(report: Report) -> str:
 
 
 def _proof(report: Report) -> str:
-    rows = [
-        (str(done.number), f"**{check.status}**", code(check.name), _seen(check))
+    lines = [
+        f"- **{check.status.capitalize()}**, round {done.number}, {code(check.name)}: {_seen(check)}"
         for done in report.rounds
         for check in (done.verification.checks if done.verification else ())
     ]
-    return table(("Round", "Check", "Of", "What it saw"), rows[:_ROWS_MAX])
+    return "\n".join(lines[:_ROWS_MAX])
 
 
 def _seen(check: Check) -> str:
-    where = f" {link('look', check.link)}" if check.link and is_web_address(check.link) else ""
+    where = f" {link('Look', check.link)}." if check.link and is_web_address(check.link) else ""
     return f"{prose(check.detail, 300)}{where}"
 
 
@@ -188,28 +201,47 @@ def _evidence(report: Report) -> str:
 
 
 def _plans(report: Report) -> str:
-    rows = [
-        (str(done.number), code(each.action.tool), _touched(each), each.decision.verdict, code(each.decision.rule))
+    lines = [
+        f"- Round {done.number}, {code(each.action.tool)} {code(canonical(each.action.arguments), 300)}: "
+        f"{prose(each.action.scope.summary, 400)} **{_VERDICTS[each.decision.verdict]}** by {code(each.decision.rule)}"
         for done in report.rounds
         for each in (done.mandate.decisions if done.mandate else ())
     ]
-    return table(("Round", "Action", "What it touches", "Verdict", "Rule"), rows[:_ROWS_MAX])
+    return "\n".join(lines[:_ROWS_MAX])
 
 
-def _touched(authorized: Authorized) -> str:
-    return f"{prose(authorized.action.scope.summary, 400)} {code(canonical(authorized.action.arguments), 300)}"
+def _repairs(report: Report) -> str:
+    lines = [f"- Round {done.number}: {_did(done, each)}" for done in report.rounds for each in _receipts(done)]
+    return "\n".join(lines[:_ROWS_MAX])
+
+
+def _all_left(report: Report) -> str:
+    """Return in full what the first screen may have shortened: questions, proposals, and all that is left."""
+    lines = [
+        f"- {said}: {prose(text, 2_000)}"
+        for done in report.rounds
+        for said, text in (
+            ("Question", done.triage.question.question if done.triage.question else None),
+            ("Why it is asked", done.triage.question.why if done.triage.question else None),
+            ("What is known so far", done.triage.question.summary if done.triage.question else None),
+        )
+        if text
+    ]
+    proposal = report.diagnosis.proposal if report.diagnosis else None
+    lines += [f"- {_to_do(each, proposal, 2_000)}" for each in report.left_for_person[:_ROWS_MAX]]
+    return "\n".join(lines)
 
 
 def _calls(report: Report) -> str:
     rows = [_call_row(each) for done in report.rounds for each in done.triage.calls]
-    return table(("Call", "Arguments", "Rule", "Outcome", "Seconds"), rows[:_ROWS_MAX])
+    return table(("Call", "Outcome", "Seconds", "Arguments", "Rule"), rows[:_ROWS_MAX])
 
 
 def _call_row(call: CallRecord) -> tuple[str, str, str, str, str]:
     ok = call.outcome == "ok"
     outcome = prose(call.detail, 40) if ok else f"**{prose(call.outcome, 40)}** {prose(call.detail, 160)}"
     arguments = code(canonical(call.arguments), 160) if call.arguments else ""
-    return (code(call.tool), arguments, prose(call.rule, 120), outcome, f"{call.seconds:.2f}")
+    return (code(call.tool, 80), outcome, f"{call.seconds:.2f}", arguments, prose(call.rule, 120))
 
 
 def _costs(report: Report) -> str:
@@ -250,19 +282,15 @@ def _receipts(done: Round) -> tuple[Receipt, ...]:
     return (*(done.repair.receipts if done.repair else ()), *(done.roll_back.receipts if done.roll_back else ()))
 
 
-def _decided(done: Round, receipt: Receipt) -> Authorized | None:
-    decisions = done.mandate.decisions if done.mandate else ()
-    return next((each for each in decisions if each.action.id == receipt.action_id), None)
-
-
 def _section(title: str, body: str) -> str:
     return f"### {title}\n\n{body}" if body else ""
 
 
-def _listed(items: list[str]) -> str:
-    more = len(items) - _LISTED_MAX
-    shown = items[:_LISTED_MAX] if more > 0 else items
-    return "<br>".join([*shown, f"and {more} more, below"] if more > 0 else shown)
+def _listed(items: list[str], chars_max: int) -> str:
+    """Return the items that fit on the first screen, the first in any case; the others stand below."""
+    shown = [each for at, each in enumerate(items) if at == 0 or sum(map(len, items[: at + 1])) <= chars_max]
+    more = len(items) - len(shown)
+    return "<br>".join([*shown, f"and {more} more, below"] if more else shown)
 
 
 def _spaced(word: str) -> str:

@@ -16,6 +16,7 @@ _LIKE_AN_ADDRESS = re.compile(r"://|www\.|@|mailto:|xmpp:", re.IGNORECASE)
 _LIKE_A_LIST = re.compile(r"^(\d{0,9})([-+=.)])")
 _IN_LINKS = re.compile(r"[^\w\-.~:/?#@!$&'+,;=%]", re.ASCII)
 _CODE_COLUMNS = 62  # What a code block shows of a line in the narrower UI at 1280 pixels; the rest would scroll.
+_WRAPPED_CHARS_MAX = 3 * _CODE_COLUMNS
 _URL_CHARS_MAX = 2_000
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
@@ -45,9 +46,12 @@ def code(text: str, chars_max: int = 300) -> str:
 
 
 def verbatim(text: str, chars_max: int = 2_000) -> str:
-    """Return `text` as it is, in a paragraph of its own: a code block, or code that wraps where it is too wide."""
+    """Return `text` as it is, in a paragraph of its own: a code block, or code that wraps where it is too wide.
+
+    What would fill the screen with its wrapped lines stays in a block, which scrolls sideways.
+    """
     shown = printable(text, chars_max).strip("\n")
-    if "\n" not in shown and len(shown) > _CODE_COLUMNS:
+    if "\n" not in shown and _CODE_COLUMNS < len(shown) <= _WRAPPED_CHARS_MAX:
         return _span(shown)
     fence = "`" * max(3, 1 + _longest_run(shown))
     return f"{fence}text\n{shown}\n{fence}"

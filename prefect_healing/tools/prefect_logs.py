@@ -103,8 +103,8 @@ async def _plain(
 
 
 _NOTHING = (
-    "No such line reached the server. A killed process loses its last lines, and lines below the run's "
-    "PREFECT_LOGGING_LEVEL are never sent; read_flow_run has the state's message."
+    "No such line reached the server. A killed process loses its last lines, a line of no valid Unicode takes those "
+    "sent with it along, and lines below the run's PREFECT_LOGGING_LEVEL are never sent; read_flow_run has the message."
 )
 
 

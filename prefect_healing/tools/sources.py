@@ -84,7 +84,7 @@ async def _get(source: Source) -> SourceStatus:
     began = monotonic()
     async with (
         httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT_SECONDS) as client,
-        client.stream("GET", str(source.url)) as answer,
+        client.stream("GET", str(source.url), headers={"Accept-Encoding": "identity"}) as answer,
     ):
         latency_ms = _ms_since(began)
         body = await _body(answer)

@@ -37,6 +37,9 @@ def heal_beside(plan: str, fingerprint: str, flow_name: str) -> None:
 
 def _settle_in(plan: str) -> None:
     os.environ[trap.PLAN] = plan
+    os.environ["PREFECT_HEALING_HEAL_DEPLOYMENT"] = trap.plan().deployment
+    if trap.plan().scenario == "undone":
+        os.environ["PREFECT_HEALING_ATTEMPTS"] = "1"
     log = Path(plan).with_suffix(f".{os.getpid()}.log").open("w")
     os.dup2(log.fileno(), sys.stdout.fileno())
     os.dup2(log.fileno(), sys.stderr.fileno())

@@ -10,7 +10,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
+from prefect.client.orchestration import SyncPrefectClient
 from prefect_healing.agent.ask import Asked
 from prefect_healing.domain.report import Report
 
@@ -58,10 +58,15 @@ class Ended:
         """Each round's receipts: tool and status, where a look that finds the effect counts like the effect."""
         assert self.report is not None
         return [
-            [(each.tool, each.status.removeprefix("already_")) for each in done.repair.receipts if done.repair]
+            [(each.tool, each.status.removeprefix("already_")) for each in done.repair.receipts]
             for done in self.report.rounds
             if done.repair
         ]
+
+    @property
+    def effects(self) -> dict[str, tuple[int, int]]:
+        """How often the target saw each item done, and taken back."""
+        return {item: (counted.done, counted.undone) for item, counted in self.counted.items()}
 
     @property
     def log(self) -> str:
@@ -88,11 +93,11 @@ class Ground:
         boundary: str | None = None,
         phase: Phase | None = None,
         unreachable_from: str | None = None,
-        folder: Path | None = None,
+        deployment: str = "heal/nowhere",
     ) -> Plan:
         """Write the plan of a new row, with a failed flow run of its own to heal."""
         row = f"row-{uuid4().hex[:8]}"
-        folder = folder or self.folder / row
+        folder = self.folder / row
         (folder / "storage").mkdir(parents=True, exist_ok=True)
         made = Plan(
             row=row,
@@ -103,6 +108,7 @@ class Ground:
             boundary=boundary,
             phase=phase,
             unreachable_from=unreachable_from,
+            deployment=deployment,
         )
         trap.write_atomically(folder / "plan.json", made.model_dump_json())
         return made
@@ -124,7 +130,10 @@ class Ground:
 
     def run(self, row: Row) -> Ended:
         """Kill a process at the row's boundary, bring it back, and return how it ended."""
-        plan = self.plan(row.scenario, row.boundary, row.phase)
+        return self.run_twice(self.plan(row.scenario, row.boundary, row.phase))
+
+    def run_twice(self, plan: Plan) -> Ended:
+        """Let one process come as far as the plan lets it, then another one, and return how it ended."""
         first = self.finish(self.start(plan), plan)
         known, asked = persisted_replies(plan), len(asked_of(plan))
         second = self.finish(self.start(plan), plan)
@@ -150,9 +159,9 @@ class Ground:
     def _failed_run(self, flow_name: str) -> str:
         message = f"httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://{flow_name}/'"
         failed = {"type": "FAILED", "name": "Failed", "message": message}
-        with httpx.Client(base_url=self.api_url, timeout=60) as client:
-            flow = client.post("/flows/", json={"name": flow_name}).raise_for_status().json()
-            run = client.post("/flow_runs/", json={"flow_id": flow["id"], "state": failed}).raise_for_status().json()
+        with SyncPrefectClient(self.api_url) as client:  # It tries again where a busy server says 503.
+            flow = client.request("POST", "/flows/", json={"name": flow_name}).json()
+            run = client.request("POST", "/flow_runs/", json={"flow_id": flow["id"], "state": failed}).json()
         return run["id"]
 
 

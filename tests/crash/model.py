@@ -47,11 +47,12 @@ def _asks() -> Turn:
 
 SCRIPTS = {
     "healed": (_previews("book", "restore"), lambda request: _concludes(request, "book", "restore")),
+    "undone": (_previews("book", "restore"), lambda request: _concludes(request, "book", "restore")),
     "second_round": (_previews("book", "restore"), lambda request: _concludes(request, "book", "restore")),
     "letter": (_previews("send_letter"), lambda request: _concludes(request, "send_letter")),
     "asked": (_asks(), _previews("book"), lambda request: _concludes(request, "book")),
 }
-"""One repair; a repair that is undone and made again; a repair that nobody can look at; a question first."""
+"""One repair; one that is undone; one that is undone and made again; one that nobody can look at; a question first."""
 
 
 class Noting:

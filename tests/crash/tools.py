@@ -76,9 +76,9 @@ for _each in (book, unbook, restore, remove, send_letter):
 
     @_each.check
     async def did_it_help(ctx: ToolContext, receipt: Receipt) -> Check:
-        """The world recovers by the first repair, or by the second where the script says so."""
+        """The world recovers by the first repair, or the second, or not at all, as the script says."""
         seen = await _noted(f"check of {receipt.tool}", _look(receipt.tool))
-        helped = seen.done >= (2 if plan().scenario == "second_round" else 1)
+        helped = seen.done >= {"undone": 9, "second_round": 2}.get(plan().scenario, 1)
         return Check(name=receipt.tool, status="passed" if helped else "failed", detail=f"done {seen.done}")
 
 

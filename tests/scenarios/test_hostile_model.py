@@ -7,11 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterId
+from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_healing.domain.record import JsonObject
 from prefect_healing.domain.report import Report
 from prefect_healing.models.model import Request
 from prefect_healing.models.scripted import Scripted, Turn, last_result
+from prefect_healing.registry import register
 from prefect_healing.testing import heal_to_the_end, healing
 from prefect_healing.tools.tool import Applied, ToolContext, tool
 from prefect_healing.domain.plan import Scope
@@ -62,9 +65,9 @@ class World:
         """Count the flow runs of the failed flow, as the server knows them."""
         async with get_client() as client:
             run = await client.read_flow_run(self.own)
-            from prefect.client.schemas.filters import FlowFilter, FlowFilterId
-
-            found = await client.read_flow_runs(flow_filter=FlowFilter(id=FlowFilterId(any_=[run.flow_id])))
+            found = await client.read_flow_runs(
+                flow_filter=FlowFilter(id=FlowFilterId(any_=[run.flow_id])), sort=FlowRunSort.ID_DESC, limit=100
+            )
         return len(found)
 
 
@@ -298,7 +301,7 @@ async def test_magic_keys_in_a_log_are_text_to_prefects_decoder():
 async def test_nothing_is_done_in_observe_and_propose(mode: str):
     """A repair that mode heal would carry out is not carried out; propose shows the plan to a person."""
     vendor = Vendor(fails=1)
-    own = failed_run_id(flow_that_asks(vendor, f"modest-{uuid4()}")(return_state=True))
+    own = failed_run_id(register(flow_that_asks(vendor, f"modest-{uuid4()}"))(return_state=True))
 
     with healing(mode=mode):  # pyright: ignore[reportArgumentType]
         report = await heal_to_the_end(own)

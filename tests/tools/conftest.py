@@ -27,7 +27,7 @@ About = Callable[..., ToolContext]
 async def until(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
     """Look until there is something to see; the server records tasks, logs and events late."""
     async with asyncio.timeout(seconds):
-        while not (seen := await look()):  # noqa: ASYNC110  The server tells nobody when it has caught up.
+        while not (seen := await look()):
             await asyncio.sleep(0.2)
     return seen
 

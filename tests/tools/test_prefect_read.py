@@ -8,7 +8,8 @@ import pytest
 from prefect import flow, get_client, get_run_logger, tags, task
 
 from prefect_healing.errors import ToolFailed
-from prefect_healing.tools.prefect_logs import LINE_CHARS_MAX, read_flow_run_logs
+from prefect_healing.tools._prefect_api import bounded
+from prefect_healing.tools.prefect_logs import LINE_CHARS_MAX, LogLine, read_flow_run_logs
 from prefect_healing.tools.prefect_read import (
     find_similar_failures,
     read_flow_history,
@@ -241,24 +242,29 @@ async def test_a_huge_line_is_bounded_and_both_its_ends_survive(fail: Fail, abou
     assert line.model_dump_json()
 
 
-async def test_bytes_that_are_no_text_do_not_hide_the_errors(fail: Fail, about: About):
-    """A line with a lone surrogate, as `errors="surrogateescape"` makes it, may be lost; the rest is not."""
+async def test_bytes_that_are_no_text_are_survived_and_explained(fail: Fail, about: About):
+    """Prefect loses the lines that it would have sent together with an undecodable one; the message remains."""
 
     @flow(name="undecodable")
     def undecodable() -> None:
         get_run_logger().error(b"caf\xe9 is no UTF-8".decode(errors="surrogateescape"))
         raise ValueError("after the undecodable line")
 
-    run = await fail(undecodable)
-    ctx = about(run)
+    ctx = about(await fail(undecodable))
 
-    async def logged():
-        log = await read_flow_run_logs(ctx)
-        return log if any("after the undecodable line" in line.text for line in log.lines) else None
+    log = await read_flow_run_logs(ctx)
+    facts = await read_flow_run(ctx)
 
-    log = await until(logged, seconds=20)
+    assert log.lines or "no valid Unicode" in log.note
+    assert "after the undecodable line" in facts.message
 
-    assert log.model_dump_json()
+
+def test_any_text_can_be_handed_on_as_json():
+    text = bounded("caf\udce9 " + "x" * 10_000, 100)
+
+    assert text.startswith("caf? xxx")
+    assert len(text) < 200
+    assert LogLine(at=datetime.now(UTC), level="ERROR", task_run_id=None, text=text).model_dump_json()
 
 
 async def test_a_run_without_logs_says_so(fail: Fail, about: About):

@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_TASKS_DEFAULT_RETRIES, temporary_settings
 from prefect.states import Completed, Running
 
 from prefect_healing.domain.plan import Scope
@@ -206,6 +207,23 @@ async def test_inside_a_flow_a_re_run_is_no_subflow(fail: Fail, about: About, ve
 
     assert vendor.done == ["done"]
     assert new.parent_task_run_id is None
+
+
+async def test_a_re_run_has_the_settings_of_whoever_started_it(fail: Fail, about: About, vendor: Vendor, name: str):
+    @flow(name=name)
+    async def pipeline() -> None:
+        vendor.ask()
+        vendor.done.append(str(PREFECT_TASKS_DEFAULT_RETRIES.value()))
+
+    register(pipeline)
+    run = await fail(pipeline)
+    ctx = await _carrying_out(about(run), retry_flow_run, flow_run_id=run.id)
+    vendor.up = True
+
+    with temporary_settings({PREFECT_TASKS_DEFAULT_RETRIES: 7}):
+        await retry_flow_run(ctx, run.id)
+
+    assert vendor.done == ["7"]
 
 
 async def test_carried_out_twice_it_runs_once(fail: Fail, about: About, vendor: Vendor, name: str):

@@ -48,7 +48,10 @@ class Upstream:
         self.server.server_close()
 
     def answer_up(self, request: BaseHTTPRequestHandler) -> None:
-        self._send(request, 200, b'{"data": {"days": ["2013-01-01", "2013-01-02"], "rows": 842}}')
+        body, headers = b'{"data": {"days": ["2013-01-01", "2013-01-02"], "rows": 842}}', dict[str, str]()
+        if "gzip" in request.headers["Accept-Encoding"]:
+            body, headers = gzip.compress(body), {"Content-Encoding": "gzip"}
+        self._send(request, 200, body, headers)
 
     def answer_down(self, request: BaseHTTPRequestHandler) -> None:
         self._send(request, 503, b"down", {"Retry-After": "120"})

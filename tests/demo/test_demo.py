@@ -1,0 +1,71 @@
+"""The whole demo: its own server, real runs, real heals; and nothing of it is left."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+
+RUN = """
+import asyncio, sys
+from pathlib import Path
+from prefect_healing.demo.runner import run_demo
+
+result = asyncio.run(run_demo(sys.argv[2:], home=Path(sys.argv[1]), json=True))
+sys.exit(0 if result.right else 1)
+"""
+
+
+async def begin_demo(home: Path, *scenarios: str) -> Process:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    arguments = ("-c", RUN, str(home), *scenarios)
+    return await asyncio.create_subprocess_exec(sys.executable, *arguments, env=env, stdout=PIPE, stderr=PIPE)
+
+
+def processes_in(home: Path) -> list[str]:
+    """Return the command lines of the processes whose working directory is `home`."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == home.resolve():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_failure_is_healed_one_is_escalated_and_health_raises_nothing(tmp_path: Path):
+    demo = await begin_demo(tmp_path, "healthy", "bad_credentials", "cut_connection")
+    out, err = await demo.communicate()
+
+    assert demo.returncode == 0, err.decode()
+    rows = {row["scenario"]: row for row in json.loads(out)["scenarios"]}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        "cut_connection": "healed",
+        "bad_credentials": "escalated",
+        "healthy": "no incident",
+    }
+    assert rows["cut_connection"]["requests"] == 3
+    assert processes_in(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+async def test_an_interrupted_demo_ends_all_that_it_started(tmp_path: Path, number: signal.Signals):
+    demo = await begin_demo(tmp_path, "healthy")
+    assert demo.stderr is not None
+    while b"Prefect server: " not in await demo.stderr.readline():
+        assert demo.returncode is None
+    assert len(processes_in(tmp_path)) >= 3
+
+    demo.send_signal(number)
+    await demo.communicate()
+
+    assert demo.returncode != 0
+    assert processes_in(tmp_path) == []
