@@ -36,15 +36,22 @@ class ModelError(HealingError):
 class ModelUnavailable(ModelError):
     """The model cannot be reached now.
 
-    `retry_after_seconds` is what the service asked for, None where it did not say.
+    `retry_after_seconds` is what the service asked for, None where it did not say. `may_have_cost` is False where the
+    service said no, so that nothing was generated; a call that was cut off may be billed.
     """
 
-    def __init__(self, message: str = "The model cannot be reached now.", retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "The model cannot be reached now.",
+        retry_after_seconds: float | None = None,
+        may_have_cost: bool = True,  # noqa: FBT001, FBT002 - an exception is made anew from its arguments in order
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.may_have_cost = may_have_cost
 
-    def __reduce__(self) -> tuple[type["ModelUnavailable"], tuple[str, float | None]]:
-        return (type(self), (str(self), self.retry_after_seconds))
+    def __reduce__(self) -> tuple[type["ModelUnavailable"], tuple[str, float | None, bool]]:
+        return (type(self), (str(self), self.retry_after_seconds, self.may_have_cost))
 
 
 class ModelMisbehaved(ModelError):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prefect_healing.agent.budget import Budget
-from prefect_healing.domain.record import digest
+from prefect_healing.domain.record import Record, digest
 from prefect_healing.models.model import Model
 
 
@@ -27,7 +27,7 @@ class Position:
     index: int = 0
 
 
-def key_of(incident_id: str, agent: Agent, at: Position, what: str) -> str:
-    """Return the key of a task's result: a pure function of incident, agent, model, prompt and position."""
+def key_of(incident_id: str, agent: Agent, at: Position, what: str | Record) -> str:
+    """Return the key of a task's result: a pure function of incident, agent, model, prompt, position and call."""
     place = digest(incident_id, agent.name, agent.model.id, agent.prompt_version, at.round, at.turn, at.index, what)
     return f"healing-{incident_id}-{place}"

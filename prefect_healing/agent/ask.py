@@ -39,14 +39,23 @@ class Asked(Record):
 
 
 class Sending(Record):
-    """Written before a call is sent: how often it was, what it may cost, and what it adds to what was sent before."""
+    """Written before a call is sent: how often it was, what it may cost, and what it adds to what was sent before.
+
+    `free` counts the attempts that the service refused, which cost nothing.
+    """
 
     attempts: int
+    free: int = 0
     ceiling_usd: float
     model: str
     system: str | None = None
     tools: tuple[JsonObject, ...] | None = None
     messages: tuple[JsonObject, ...] = ()
+
+    @property
+    def lost_usd(self) -> float:
+        """Return the most that the attempts can have cost whose replies were lost."""
+        return (self.attempts - self.free) * self.ceiling_usd
 
 
 class Exchange:
@@ -62,7 +71,7 @@ class Exchange:
         deadline_at: datetime,
     ) -> None:
         self.bench, self.agent, self.transcript, self.spent, self.at = bench, agent, transcript, spent, at
-        self.deadline_at = deadline_at
+        self.deadline_at, self.began_at = deadline_at, now()
         self.key = key_of(bench.incident.id, agent, at, "ask")
 
     def __str__(self) -> str:
@@ -91,7 +100,8 @@ async def _worth_another_try(task: "Task[..., str]", task_run: "TaskRun", state:
     if not isinstance(error, ModelUnavailable):
         return False
     back_off = 0.5 * 2**task_run.run_count * random.uniform(0.75, 1.0)  # noqa: S311 - jitter is no secret
-    await asyncio.sleep(min(error.retry_after_seconds or back_off, WAIT_SECONDS_MAX))
+    asked_for = error.retry_after_seconds
+    await asyncio.sleep(min(back_off if asked_for is None else asked_for, WAIT_SECONDS_MAX))
     return True
 
 
@@ -111,30 +121,35 @@ async def ask(exchange: Exchange) -> str:
     bench, agent = exchange.bench, exchange.agent
     request = exchange.transcript.request(agent.budget.reply_tokens)
     before = await bench.journal.read(exchange.sending_key, Sending)
-    lost_usd = before.attempts * before.ceiling_usd if before else 0.0
+    lost_usd = before.lost_usd if before else 0.0
     ceiling_usd = agent.model.cost_ceiling_usd(request)
     beyond = exchange.spent.beyond(agent.budget, lost_usd + ceiling_usd)
     if beyond is None and now() > exchange.deadline_at:
         beyond = f"The incident's deadline, {exchange.deadline_at:%H:%M:%S} UTC, has passed."
     if beyond is not None:
         return Asked(beyond=beyond, lost_usd=lost_usd).model_dump_json()
-    await bench.journal.write(exchange.sending_key, _sending(exchange, before, ceiling_usd))
-    started = now()
+    sending = _sending(exchange, before, ceiling_usd)
+    await bench.journal.write(exchange.sending_key, sending)
     try:
-        reply = await agent.model.reply(request)
+        reply, unavailable = await agent.model.reply(request), None
     except ModelUnavailable as error:
+        if not error.may_have_cost:
+            free = sending.model_copy(update={"free": sending.free + 1})
+            await bench.journal.write(exchange.sending_key, free)
         if _may_try_again(error):
             raise
-        return Asked(unavailable=bench.redacted(str(error)), lost_usd=lost_usd).model_dump_json()
+        reply, unavailable = None, bench.redacted(str(error))
     except (ModelMisbehaved, ConfigurationError) as error:
-        return Asked(unavailable=bench.redacted(str(error)), lost_usd=lost_usd).model_dump_json()
-    return Asked(reply=reply, lost_usd=lost_usd, seconds=(now() - started).total_seconds()).model_dump_json()
+        reply, unavailable = None, bench.redacted(str(error))
+    seconds = (now() - exchange.began_at).total_seconds()  # Of all tries, and of the waits between them.
+    return Asked(reply=reply, unavailable=unavailable, lost_usd=lost_usd, seconds=seconds).model_dump_json()
 
 
 def _sending(exchange: Exchange, before: Sending | None, ceiling_usd: float) -> Sending:
     transcript, first = exchange.transcript, exchange.at.turn == 0
     return Sending(
         attempts=(before.attempts if before else 0) + 1,
+        free=before.free if before else 0,
         ceiling_usd=ceiling_usd,
         model=exchange.agent.model.id,
         system=transcript.system if first else None,

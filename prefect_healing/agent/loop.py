@@ -1,11 +1,12 @@
 """The spine: ask, guard, act, observe; a bound; a transcript that only grows."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 from prefect_healing.agent import conclusion, prompts
 from prefect_healing.agent.agent import Agent, Position
-from prefect_healing.agent.ask import Asked, Exchange, ask
+from prefect_healing.agent.ask import Asked, Exchange, Sending, ask, sending_key
 from prefect_healing.agent.budget import Spent
 from prefect_healing.agent.observation import Observation
 from prefect_healing.agent.perform import Invocation, task_for
@@ -40,7 +41,7 @@ async def run_agent(agent: Agent, bench: Workbench, answers: tuple[Answer, ...] 
 
     Entered again after a crash, or with one more answer, it replays what is persisted and goes on from there.
     """
-    transcript, spent, reminded, paused = opening(bench), Spent(), False, 0
+    transcript, spent, reminded, paused = await _begun(agent, bench), Spent(), False, 0
     for turn in range(agent.budget.turns):
         at = Position(bench.incident.round, turn)
         exchange = Exchange(bench, agent, transcript, spent, at, deadline(bench.incident, answers))
@@ -51,7 +52,7 @@ async def run_agent(agent: Agent, bench: Workbench, answers: tuple[Answer, ...] 
             return _closed(ended, spent, transcript)
         transcript = transcript.after_reply(reply)
         step = step_for(reply.stop_reason)
-        if step == "stop" or paused > _CONTINUATIONS_MAX:
+        if step == "stop" or (step == "continue" and paused == _CONTINUATIONS_MAX):
             return _closed(Ending(beyond=reason_for(reply.stop_reason)), spent, transcript)
         if step == "continue":
             paused += 1
@@ -67,6 +68,15 @@ async def run_agent(agent: Agent, bench: Workbench, answers: tuple[Answer, ...] 
         transcript = transcript.after_observations(observations)
         spent = _after_acting(spent, observations)
     return _closed(Ending(beyond=f"All {agent.budget.turns} turns are used."), spent, transcript)
+
+
+async def _begun(agent: Agent, bench: Workbench) -> Transcript:
+    """Return the transcript before the first call, as it was sent where it was: no later setting may change it."""
+    fresh = opening(bench)
+    sent = await bench.journal.read(sending_key(agent, Position(bench.incident.round, 0)), Sending)
+    if sent is None or sent.system is None or sent.tools is None:
+        return fresh
+    return replace(fresh, system=sent.system, tools=sent.tools, messages=sent.messages)
 
 
 def opening(bench: Workbench) -> Transcript:
@@ -100,12 +110,14 @@ async def _act_all(
     observations: list[Observation | None] = [None] * len(calls)
     for index, call in enumerate(calls):
         if call.name in (conclusion.CONCLUDE, conclusion.ASK_PERSON):
-            outcome = _end(call, transcript, answers, transcript.evidence_id(index))
+            earlier = (*transcript.observations, *filter(None, observations))
+            outcome = _end(bench, call, transcript, answers[_answered(earlier) :], transcript.evidence_id(index))
             if isinstance(outcome, Ending):
                 return (), outcome
             observations[index] = outcome
+    before = [each.call for each in transcript.observations]
     acting = [
-        act(agent, bench, transcript, call, Position(at.round, at.turn, index), left - index)
+        act(agent, bench, transcript, call, Position(at.round, at.turn, index), left - index, (*before, *calls[:index]))
         for index, call in enumerate(calls)
         if observations[index] is None
     ]
@@ -114,9 +126,18 @@ async def _act_all(
 
 
 async def act(
-    agent: Agent, bench: Workbench, transcript: Transcript, call: ToolCall, at: Position, left: int
+    agent: Agent,
+    bench: Workbench,
+    transcript: Transcript,
+    call: ToolCall,
+    at: Position,
+    left: int,
+    before: tuple[ToolCall, ...],
 ) -> Observation:
-    """Carry out one call, or tell the model why not. The only way from a model to a tool."""
+    """Carry out one call, or tell the model why not. The only way from a model to a tool.
+
+    `left` is how many calls the budget has left, `before` the calls that were made earlier.
+    """
     if left <= 0:
         return refused(call, f"The limit of {agent.budget.tool_calls} tool calls is reached; conclude now.")
     if isinstance(call, MalformedCall):
@@ -127,7 +148,7 @@ async def act(
         arguments = tool.canonical_arguments(call.arguments)
     except ToolFailed as error:
         return refused(call, bench.redacted(str(error)))
-    same = sum(each.call.name == call.name and each.call.arguments == call.arguments for each in transcript.observations)
+    same = sum(each.name == call.name and each.arguments == call.arguments for each in before)
     if same >= agent.budget.identical_calls:
         return refused(call, f"You asked exactly this {same} times; use the evidence that you have.")
     decision = PREVIEW if tool.writes else bench.decide(tool, arguments, None, ())
@@ -148,18 +169,25 @@ def refused(call: ToolCall, reason: str, decision: Decision | None = None) -> Ob
     return Observation(call=shown, status="refused", text=reason, decision=decision, started_at=now())
 
 
-def _end(call: ToolCall, transcript: Transcript, answers: tuple[Answer, ...], evidence_id: str) -> Ending | Observation:
+def _answered(observations: tuple[Observation, ...]) -> int:
+    return sum(each.call.name == conclusion.ASK_PERSON and each.status == "ok" for each in observations)
+
+
+def _end(
+    bench: Workbench, call: ToolCall, transcript: Transcript, answers: tuple[Answer, ...], evidence_id: str
+) -> Ending | Observation:
+    """Return the ending that a terminal call brings, or what it gets instead; `answers` are those not yet used."""
     try:
         if call.name == conclusion.CONCLUDE:
             return Ending(diagnosis=conclusion.concluded(call, transcript))
         question = conclusion.asked(call)
     except ToolFailed as error:
         return refused(call, str(error))
-    answered = sum(each.call.name == conclusion.ASK_PERSON and each.status == "ok" for each in transcript.observations)
-    if answered >= len(answers):
+    if not answers:
         return Ending(question=question)
-    answer = answers[answered]
-    text = f"[{evidence_id}]\nAnswer of {answer.person}, a person, at {answer.at:%H:%M:%S} UTC: {answer.text}"
+    answer = answers[0]
+    said = bench.redacted(answer.text)
+    text = f"[{evidence_id}]\nAnswer of {answer.person}, a person, at {answer.at:%H:%M:%S} UTC: {said}"
     return Observation(
         call=call, status="ok", text=text, decision=_TERMINAL, started_at=answer.at, evidence_id=evidence_id
     )

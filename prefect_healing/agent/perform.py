@@ -34,7 +34,7 @@ class Invocation:
     ) -> None:
         self.bench, self.agent, self.tool, self.call = bench, agent, tool, call
         self.arguments, self.decision, self.at, self.evidence_id = arguments, decision, at, evidence_id
-        self.key = key_of(bench.incident.id, agent, at, call.name)
+        self.key = key_of(bench.incident.id, agent, at, call)
 
 
 @task(

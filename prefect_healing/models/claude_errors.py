@@ -68,7 +68,7 @@ def _of_status(error: "APIStatusError", model_id: str, secrets: list[str | None]
         return ModelMisbehaved(f"{what} {_SPENT}")
     if _is_worth_retrying(error):
         wait = retry_after_seconds(error.response.headers)
-        return ModelUnavailable(f"{what} Trying again may help.", wait)
+        return ModelUnavailable(f"{what} Trying again may help.", wait, may_have_cost=False)
     if (remedy := _REMEDIES.get(error.status_code)) is not None:
         return ConfigurationError(f"{what} {remedy}")
     return ModelMisbehaved(f"{what} The same request will not fare better.")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from prefect_healing import api
 from prefect_healing.dispatch import Dispatched
-from prefect_healing.domain.alert import FlowRunAlert
+from prefect_healing.domain.alert import FlowRunAlert, incident_id
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.report import Report
 from prefect_healing.errors import HealingError
@@ -16,23 +16,25 @@ from prefect_healing.following import follow
 from prefect_healing.heal_runs import create_inline
 from prefect_healing.inline import run_heal
 from prefect_healing.tools._prefect_api import prefect_client, run_of
-
 from tests.crash import model, tools, trap  # noqa: F401  Loaded before the fork, so that no child pays for it.
 
 
 def heal_to_the_end(plan: str) -> None:
     """Begin, or go on where another process was killed, until there is a report; answer what it asks."""
     _settle_in(plan)
-    report = asyncio.run(_to_the_end(UUID(trap.plan().subject)))
-    if report is not None:
-        trap.write_atomically(trap.plan().report, report.model_dump_json())
+    _keep(asyncio.run(_to_the_end(UUID(trap.plan().subject))))
 
 
 def heal_beside(plan: str, fingerprint: str, flow_name: str) -> None:
     """Run a heal run of one's own for the incident, whoever else heals it."""
     _settle_in(plan)
     alert = FlowRunAlert(flow_run_id=UUID(trap.plan().subject), flow_name=flow_name, fingerprint=fingerprint)
-    asyncio.run(_beside(alert))
+    _keep(asyncio.run(_beside(alert)))
+
+
+def _keep(report: Report | None) -> None:
+    if report is not None:
+        trap.write_atomically(trap.plan().report, report.model_dump_json())
 
 
 def _settle_in(plan: str) -> None:
@@ -64,8 +66,9 @@ async def _begin(subject: UUID) -> Dispatched:
     return await api.heal_target(str(subject), None)
 
 
-async def _beside(alert: FlowRunAlert) -> None:
+async def _beside(alert: FlowRunAlert) -> Report | None:
     async with prefect_client() as client:
         run = await create_inline(client, alert, HealingOptions(), f"beside:{uuid4()}")
     assert run is not None
     await run_heal(run.id)
+    return await api.report_of(incident_id(alert))

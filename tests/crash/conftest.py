@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -10,10 +11,14 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
 
 from tests.crash.matrix import Ended, Ground, Row, environment
 
+DEPLOYMENT = "heal/crash"
 _AT_ONCE = 2
+_SERVED_SECONDS = 120
 _STOP_SECONDS = 20
 
 
@@ -54,6 +59,16 @@ def rows(ground: Ground, request: pytest.FixtureRequest) -> Iterator[dict[Row, F
         yield {row: (waiting if _mostly_waits(row) else busy).submit(ground.run, row) for row in _selected(request)}
 
 
+def _wait_for(ground: Ground, deployment: str) -> None:
+    until = time.monotonic() + _SERVED_SECONDS
+    with SyncPrefectClient(ground.api_url) as client:
+        while time.monotonic() < until:
+            with suppress(ObjectNotFound):
+                client.read_deployment_by_name(deployment)
+                return
+    raise TimeoutError(f"{deployment} is not served: {(ground.folder / 'served.log').read_text()[-4000:]}")
+
+
 def _selected(request: pytest.FixtureRequest) -> Iterator[Row]:
     for item in request.session.items:
         row = (
@@ -80,6 +95,7 @@ def served(ground: Ground) -> Iterator[Path]:
             stdout=log,
             stderr=log,
         )
+        _wait_for(ground, DEPLOYMENT)
         yield current
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

@@ -11,9 +11,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from prefect.client.orchestration import SyncPrefectClient
+
 from prefect_healing.agent.ask import Asked
 from prefect_healing.domain.report import Report
-
 from tests.crash import trap
 from tests.crash.child import heal_to_the_end
 from tests.crash.target import Counted, Target

@@ -5,7 +5,6 @@ import re
 from prefect_healing.domain.record import digest
 from prefect_healing.models.model import Reply, Request
 from prefect_healing.models.scripted import Scripted, Turn, last_result
-
 from tests.crash.trap import numbered, plan, reached
 
 

@@ -3,11 +3,9 @@
 import asyncio
 
 from prefect import aserve
+
 from prefect_healing.heal import heal
-
 from tests.crash import trap  # noqa: F401  Where a heal run loads the storage block, its class must be known.
-
-DEPLOYMENT = "heal/crash"
 
 
 async def main() -> None:

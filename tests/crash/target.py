@@ -37,7 +37,7 @@ class Target:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 self._answer(target.act(self.path.lstrip("/"), self.headers.get("Idempotency-Key")))
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
             def _answer(self, counted: Counted) -> None:

@@ -7,8 +7,8 @@ a tool has two rows as well: before it and after it.
 
 import pytest
 
-from tests.crash.boundaries import ROWS, UNKNOWN_AFTERWARDS
-from tests.crash.matrix import more_than_once
+from tests.crash.boundaries import BOUNDARIES, ROWS, SAMPLED, UNKNOWN_AFTERWARDS
+from tests.crash.matrix import boundaries, more_than_once
 
 pytestmark = pytest.mark.crash
 
@@ -37,9 +37,6 @@ def test_a_killed_heal_ends_as_if_it_had_not_been_killed(row, rows, came_through
 
 def test_every_boundary_has_its_rows(came_through):
     """What an uninterrupted process passes is what the matrix kills at; a new boundary needs a new row."""
-    from tests.crash.boundaries import BOUNDARIES, SAMPLED
-    from tests.crash.matrix import boundaries
-
     known = set[str]()
     for scenario, listed in BOUNDARIES.items():
         passed = {boundary for boundary, _ in boundaries(came_through(scenario).plan)}

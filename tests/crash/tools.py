@@ -1,12 +1,12 @@
 """Write tools of the test's own: one whose target takes a key, one that looks, one with neither, and two that undo."""
 
 import httpx
+
 from prefect_healing.domain.plan import Scope
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.repair import Receipt, Undo
 from prefect_healing.domain.verification import Check
 from prefect_healing.tools.tool import Applied, ToolContext, tool
-
 from tests.crash.trap import numbered, plan, reached
 
 

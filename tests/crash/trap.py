@@ -12,6 +12,7 @@ from typing import Literal
 
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.filesystems import LocalFileSystem
+
 from prefect_healing.domain.record import Record
 
 PLAN = "CRASH_PLAN"
@@ -70,7 +71,7 @@ def plan() -> Plan:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that others read while it is written."""
-    beside = path.with_suffix(".new")
+    beside = path.with_suffix(f".{os.getpid()}")
     beside.write_text(text)
     beside.replace(path)
 

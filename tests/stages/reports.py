@@ -210,8 +210,8 @@ def hostile(text: str) -> Report:
             model=text,
         ),
         mandate=Mandate(decisions=(Authorized(action=asked, decision=decision()),)),
-        repair=Repair(receipts=(receipt(detail=text, tool=text, data={"url": text}),)),
-        verification=Verification(checks=(Check(name=text, status="failed", detail=text, link=text),)),
+        repair=Repair(receipts=(receipt(detail=text, tool=text, data={"url": RERUN_URL + text}),)),
+        verification=Verification(checks=(Check(name=text, status="failed", detail=text, link=RERUN_URL + text),)),
     )
     return healed(
         incident=incident(
