@@ -9,7 +9,8 @@ from prefect_healing.classify.fingerprint import fingerprint
 from prefect_healing.domain.alert import Alert, FlowRunAlert, incident_id
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.record import Record
-from prefect_healing.errors import HealingError
+from prefect_healing.errors import ConfigurationError, HealingError
+from prefect_healing.guardrails.find_policy import find_policy
 from prefect_healing.heal_runs import (
     add_tags,
     alert_of,
@@ -21,7 +22,7 @@ from prefect_healing.heal_runs import (
     options_of,
 )
 from prefect_healing.settings import settings
-from prefect_healing.tools._prefect_api import belongs_to_healing, flow_of, prefect_client, run_of, url_of
+from prefect_healing.tools._prefect_api import PAGE_MAX, belongs_to_healing, flow_of, prefect_client, run_of, url_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -51,10 +52,12 @@ async def dispatch(flow_run_id: UUID, options: HealingOptions, raised_by: Raised
 
     Raises ToolFailed where there is no such run, ToolUnavailable where the Prefect API does not answer.
     """
+    if reason := _switched_off(options):
+        return Dispatched(action="left", reason=reason)
     async with prefect_client() as client:
         run = await run_of(client, flow_run_id)
         flow_name = (await flow_of(client, run)).name
-        if reason := _nothing_to_do(run, flow_name, options):
+        if reason := _nothing_to_do(run, flow_name):
             return Dispatched(action="left", reason=reason)
         if (joined := await _covered(client, run)) is not None:
             return joined
@@ -89,7 +92,7 @@ async def bring_back(client: "PrefectClient", dead: "FlowRun") -> Dispatched:
         return _dispatched("deployed", "The heal run was brought back.", alert, dead)
     if not is_closed(dead):
         await client.set_flow_run_state(dead.id, Crashed(message="Its process is gone; a new run goes on."), force=True)
-    return await _start(client, alert, options_of(dead), again=len(await heal_runs(client, _incident_tag(alert))))
+    return await _start(client, alert, options_of(dead), again=len(await heal_runs(client, _incident_tag(alert), limit=PAGE_MAX)))
 
 
 def fingerprint_of(flow_name: str, run: "FlowRun") -> str:
@@ -98,13 +101,24 @@ def fingerprint_of(flow_name: str, run: "FlowRun") -> str:
     return fingerprint(flow_name, classify(text), text)
 
 
-def _nothing_to_do(run: "FlowRun", flow_name: str, options: HealingOptions) -> str | None:
+def _switched_off(options: HealingOptions) -> str | None:
+    """Say who switched healing off, None where nobody did. Whoever says `off` is obeyed."""
+    if settings().mode == "off":
+        return "Healing is off: PREFECT_HEALING_MODE says so."
+    if options.mode == "off":
+        return "Healing is off for this flow: its decorator says so."
+    try:
+        policy = find_policy(options.policy or settings().policy)
+    except ConfigurationError:
+        return None  # The incident is opened all the same; the heal run says what is wrong with the policy.
+    return f"Healing is off: policy {policy.name!r} says so." if policy.mode == "off" else None
+
+
+def _nothing_to_do(run: "FlowRun", flow_name: str) -> str | None:
     if belongs_to_healing(flow_name, run.tags):
         return "It is a run of the healer itself, which is never healed."
     if run.state is None or not (run.state.is_failed() or run.state.is_crashed()):
         return f"Run {run.name} is {run.state.name if run.state else 'without state'}; nothing is wrong with it."
-    if "off" in (options.mode, settings().mode):
-        return "Healing is off."
     return None
 
 
@@ -136,9 +150,9 @@ async def _start(client: "PrefectClient", alert: Alert, options: HealingOptions,
         run = await create_deployed(client, deployment, alert, options, key)
         started = _dispatched("deployed", "A heal run was created.", alert, run)
         return started.model_copy(update={"warning": _asleep(deployment)})
-    run = await create_inline(client, alert, options, key)
-    if run is None:
-        return Dispatched(action="joined", reason="Another process heals it.", incident_id=incident_id(alert))
+    run, is_ours = await create_inline(client, alert, options, key)
+    if not is_ours:
+        return _dispatched("joined", "Another process heals it.", alert, run)
     return _dispatched("inline", "There is no heal deployment.", alert, run)
 
 

@@ -11,7 +11,7 @@ from prefect_healing.clock import now
 from prefect_healing.domain.plan import Action
 from prefect_healing.domain.record import JsonObject, Record, digest
 from prefect_healing.domain.repair import EffectStatus, Receipt
-from prefect_healing.errors import ActionInterrupted, ToolFailed, ToolUnavailable
+from prefect_healing.errors import ActionInterrupted, StorageUnavailable, ToolFailed, ToolUnavailable
 from prefect_healing.tools.tool import AnyTool, Applied, ToolContext
 from prefect_healing.workbench import Workbench
 
@@ -64,11 +64,8 @@ async def _act(
     bench: Workbench, tool: AnyTool, action: Action, identity: str, context: ToolContext, *, begun: bool
 ) -> Receipt:
     try:
-        if begun and not tool.takes_key:
-            if not tool.can_look:
-                raise ActionInterrupted(f"{tool.name} was begun and interrupted, and cannot tell whether it took effect.")
-            if (found := await tool.look(context, action.arguments)) is not None:
-                return _receipt(bench, action, tool, identity, "already_done", found.detail, found)
+        if begun and (found := await _look(tool, context, action.arguments)) is not None:
+            return _receipt(bench, action, tool, identity, "already_done", found.detail, found)
         applied = await tool.run(context, action.arguments)
     except ToolFailed as error:
         return _receipt(bench, action, tool, identity, "failed", str(error))
@@ -78,7 +75,24 @@ async def _act(
         if tool.takes_key or tool.can_look:
             raise
         return _receipt(bench, action, tool, identity, "unknown", str(error))
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - a defect of a tool; how far it came, nobody knows
+        detail = f"{tool.name} broke half way: {type(error).__name__}: {error}"
+        return _receipt(bench, action, tool, identity, "unknown", detail)
     return _receipt(bench, action, tool, identity, "done", applied.detail, applied)
+
+
+async def _look(tool: AnyTool, context: ToolContext, arguments: JsonObject) -> Applied | None:
+    """Look before acting again: return what was done, None where acting again is safe."""
+    if tool.can_look:
+        try:
+            return await tool.look(context, arguments)
+        except ToolFailed as error:
+            raise ActionInterrupted(f"{tool.name} was begun, and looking whether it took effect failed: {error}") from error
+    if not tool.takes_key:
+        raise ActionInterrupted(f"{tool.name} was begun and interrupted, and cannot tell whether it took effect.")
+    return None
 
 
 def _receipt(

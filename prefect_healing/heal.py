@@ -15,6 +15,7 @@ from prefect_healing.locks import forget, one_writer
 from prefect_healing.stages.attempt import next_round_after
 from prefect_healing.stages.authorize import authorize
 from prefect_healing.stages.carry_out import carry_out
+from prefect_healing.stages.failed_run_log import say_broken
 from prefect_healing.stages.open_incident import open_incident, open_workbench
 from prefect_healing.stages.report import report, terminal_state
 from prefect_healing.stages.roll_back import roll_back
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 _DEFAULTS = HealingOptions()
 
 
-@flow(name="heal", flow_run_name="heal {alert.flow_name}", persist_result=True, result_serializer="json", retries=1)
+@flow(
+    name="heal",
+    flow_run_name="heal {alert.flow_name}",
+    persist_result=True,
+    result_serializer="json",
+    retries=1,
+    on_failure=[say_broken],
+    on_crashed=[say_broken],
+)
 async def heal(alert: Alert, options: HealingOptions = _DEFAULTS) -> "State[str]":
     """Bring what failed back to health, or hand it to a person with the facts.
 

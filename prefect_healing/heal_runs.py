@@ -110,8 +110,10 @@ async def create_deployed(
     )
 
 
-async def create_inline(client: "PrefectClient", alert: Alert, options: HealingOptions, key: str) -> "FlowRun | None":
-    """Return a new heal run with `key` for this process to run, None where another process has created it."""
+async def create_inline(
+    client: "PrefectClient", alert: Alert, options: HealingOptions, key: str
+) -> "tuple[FlowRun, bool]":
+    """Return the heal run with `key`, and whether it is new and this process's to run: another may have been first."""
     from prefect.client.schemas.actions import FlowRunCreate
     from prefect.client.schemas.objects import FlowRun
     from prefect.states import Pending, to_state_create
@@ -129,4 +131,4 @@ async def create_inline(client: "PrefectClient", alert: Alert, options: HealingO
     )
     response = await client.request("POST", "/flow_runs/", json=body.model_dump(mode="json", exclude_unset=True))
     run = FlowRun.model_validate(response.json())
-    return run if run.name == name else None
+    return run, run.name == name

@@ -5,9 +5,8 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import nullcontext
-from contextvars import Context
+from contextvars import Context, copy_context
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -84,9 +83,14 @@ def _healed(flow: "Flow[P, R]", options: HealingOptions) -> "Flow[P, R]":
     healed = copy(flow)
     hook = _async_hook(options) if flow.isasync else _sync_hook(options)
     # New lists: the ones a user passed to @flow may be shared with other flows.
-    healed.on_failure_hooks = [*(flow.on_failure_hooks or []), hook]
-    healed.on_crashed_hooks = [*(flow.on_crashed_hooks or []), hook]
+    healed.on_failure_hooks = [*_others(flow.on_failure_hooks), hook]
+    healed.on_crashed_hooks = [*_others(flow.on_crashed_hooks), hook]
     return register(healed)
+
+
+def _others(hooks: "Sequence[Callable[..., Any]] | None") -> "list[Callable[..., Any]]":
+    """Return the hooks that are not ours: a flow that was decorated twice heals once."""
+    return [each for each in hooks or () if getattr(each, "__module__", None) != __name__]
 
 
 def _located(flow: "Flow[P, R]", options: HealingOptions) -> HealingOptions:
@@ -115,8 +119,9 @@ def _sync_hook(options: HealingOptions) -> "Callable[..., None]":
 
 def _async_hook(options: HealingOptions) -> "Callable[..., Coroutine[Any, Any, None]]":
     async def heal_on_failure(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
-        # The user's loop goes on meanwhile: other runs may share it.
-        await asyncio.to_thread(_Raised(flow_run, options).settle)
+        # The user's loop goes on meanwhile: other runs may share it. Not `to_thread`: its threads hold an interrupted
+        # process until they end.
+        await asyncio.wrap_future(_started(copy_context(), _Raised(flow_run, options).settle))
 
     return heal_on_failure
 
@@ -142,17 +147,16 @@ class _Raised:
         from prefect_healing.dispatch import dispatch
 
         limit = settings().dispatch_seconds
-        _flush_logs()
         try:
-            done = _in_own_thread(lambda: dispatch(self.flow_run.id, self.options), limit)
-        except FutureTimeoutError:
+            done = _in_own_thread(lambda: dispatch(self.flow_run.id, self.options), limit, first=_flush_logs)
+        except _OutOfTime:
             self._log(
                 logging.ERROR,
                 f"Dispatch took longer than {limit:.0f} s and goes on without this run; "
                 f"see `prefect-healing incidents`, or begin it by hand: prefect-healing heal {self.flow_run.id}",
             )
             return
-        self._log(logging.WARNING, opening_line(done))
+        self._log(logging.INFO if done.action == "left" else logging.WARNING, opening_line(done))
         if done.action == "inline" and done.heal_flow_run_id is not None:
             self._heal_inline(done, done.heal_flow_run_id)
 
@@ -161,16 +165,16 @@ class _Raised:
 
         limit = settings().inline_seconds
         try:
-            closed = _in_own_thread(lambda: run_heal(heal_flow_run_id), limit)
-        except FutureTimeoutError:
+            ended = _in_own_thread(lambda: run_heal(heal_flow_run_id), limit)
+        except _OutOfTime:
             self._log(
                 logging.ERROR,
                 f"Incident {done.incident_id} is not closed after {limit:.0f} s; this process waits no longer. "
                 f"Go on with: prefect-healing heal {done.incident_id}",
             )
             return
-        # The report has put the same line into the run's log on the server; here it is for the terminal.
-        self._log(logging.WARNING, closed, to_server=False)
+        # The heal run has put the same line into this run's log on the server; here it is for the terminal.
+        self._log(logging.WARNING, ended, to_server=False)
 
     def _log(self, level: int, text: str, *, to_server: bool = True) -> None:
         from prefect.logging.loggers import flow_run_logger
@@ -192,25 +196,51 @@ def opening_line(done: "Dispatched") -> str:
     return f"Incident {done.incident_id} opened: healing in flow run {where}{warning}"
 
 
-def _in_own_thread(work: "Callable[[], Coroutine[Any, Any, T]]", limit_seconds: float) -> T:
-    """Run `work` in a thread with an empty context, so that nothing of it becomes part of the failing run.
+class _OutOfTime(Exception):
+    """The work goes on, and nobody waits for it any more."""
 
-    Only Prefect's settings go along. Raises TimeoutError after `limit_seconds`; the thread is then left to itself.
+
+def _in_own_thread(
+    work: "Callable[[], Coroutine[Any, Any, T]]", limit_seconds: float, first: Callable[[], None] = lambda: None
+) -> T:
+    """Run `first` and `work` in a thread with an empty context, so that nothing becomes part of the failing run.
+
+    Only Prefect's settings go along. Raises _OutOfTime after `limit_seconds`; the thread is then left to itself.
     """
     from prefect.context import SettingsContext
 
-    current, result = SettingsContext.get(), Future[T]()
+    current = SettingsContext.get()
+
+    def run() -> T:
+        again = nullcontext() if current is None else SettingsContext(profile=current.profile, settings=current.settings)
+        with again:
+            first()
+            return asyncio.run(work())
+
+    result = _started(Context(), run)
+    try:
+        return result.result(timeout=limit_seconds)
+    except TimeoutError as error:
+        if result.done():  # It was the work's own.
+            raise
+        raise _OutOfTime from error
+
+
+def _started(context: Context, work: Callable[[], T]) -> "Future[T]":
+    """Run `work` in a daemon thread, which holds up nobody who ends the process."""
+    result = Future[T]()
+    result.set_running_or_notify_cancel()  # From here on nobody who stops waiting can cancel it.
 
     def run() -> None:
-        again = nullcontext() if current is None else SettingsContext(profile=current.profile, settings=current.settings)
         try:
-            with again:
-                result.set_result(asyncio.run(work()))
-        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
+            result.set_result(work())
+        except Exception as error:  # noqa: BLE001 - carried over to the thread that waits
             result.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - as above; what would end a process must not end the user's
+            result.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
 
-    threading.Thread(target=Context().run, args=(run,), name="prefect-healing", daemon=True).start()
-    return result.result(timeout=limit_seconds)
+    threading.Thread(target=context.run, args=(run,), name="prefect-healing", daemon=True).start()
+    return result
 
 
 def _flush_logs() -> None:
@@ -219,5 +249,5 @@ def _flush_logs() -> None:
 
     try:
         APILogHandler().flush()
-    except (RuntimeError, OSError):  # In an event loop's own thread it must be awaited; the lines follow by themselves.
+    except (RuntimeError, OSError, TimeoutError):  # The lines follow by themselves, or the server is not there.
         _logger.debug("Log lines could not be flushed from here.")

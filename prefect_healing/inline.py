@@ -6,6 +6,7 @@ from prefect_healing.domain.alert import incident_id
 from prefect_healing.heal import heal
 from prefect_healing.heal_runs import alert_of, is_closed
 from prefect_healing.journal import open_journal
+from prefect_healing.stages.failed_run_log import broken_line
 from prefect_healing.stages.report import last_line, last_report
 from prefect_healing.tools._flow_process import run_detached
 from prefect_healing.tools._prefect_api import prefect_client, run_of
@@ -21,6 +22,5 @@ async def run_heal(heal_flow_run_id: UUID) -> str:
         closed = await last_report(await open_journal(incident_id(alert)))
         if closed is not None:
             return last_line(closed)
-    identity = incident_id(alert) if alert else heal_flow_run_id
-    why = ended.state.message if ended.state else "it has no state"
-    return f"The healer itself broke ({why}). Go on with: prefect-healing heal {identity}"
+    identity = incident_id(alert) if alert else str(heal_flow_run_id)
+    return broken_line(identity, ended.state.message if ended.state else None)

@@ -80,10 +80,19 @@ class Journal:
 
 
 async def open_journal(incident_id: str) -> Journal:
-    """Return the journal of an incident in the result storage that Prefect is configured with."""
+    """Return the journal of an incident in the result storage that Prefect is configured with.
+
+    Raises StorageUnavailable where that storage cannot be opened.
+    """
     from prefect.results import aget_default_result_storage
 
-    return Journal(await aget_default_result_storage(), incident_id)  # pyright: ignore[reportArgumentType]
+    try:
+        storage = await aget_default_result_storage()
+    except Exception as error:  # As below: a block is loaded, and may be of any kind.
+        raise StorageUnavailable(
+            f"Cannot open the result storage: {error}. Look at PREFECT_DEFAULT_RESULT_STORAGE_BLOCK."
+        ) from error
+    return Journal(storage, incident_id)  # pyright: ignore[reportArgumentType]
 
 
 def _says_absent(error: Exception) -> bool:

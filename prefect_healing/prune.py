@@ -45,4 +45,4 @@ async def _folder() -> Path:
             f"The result storage is a {type(storage).__name__}, which cannot list or delete. "
             "Give its store a lifecycle rule for the prefixes `healing/` and `healing-`, of 30 days or more."
         )
-    return Path(storage.basepath).expanduser()
+    return Path(storage.basepath).expanduser()  # noqa: ASYNC240 - a command of its own, nothing else runs

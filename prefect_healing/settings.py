@@ -2,10 +2,11 @@
 
 from functools import cache
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from prefect_healing.domain.alert import Mode
+from prefect_healing.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
@@ -21,7 +22,9 @@ class Settings(BaseSettings):
     triage_model: str = Field(default="claude-opus-5-5", description="Claude model id for triage.")
     tools: str = Field(default="", description="Modules whose @tool functions are offered too, comma-separated.")
     heal_deployment: str = Field(
-        default="heal/heal", description="Deployment that heals; without it healing runs inline."
+        default="heal/heal",
+        pattern="^[^/]+/[^/]+$",
+        description="Deployment that heals, as flow/deployment; without it healing runs inline.",
     )
     dispatch_seconds: float = Field(default=10, gt=0, description="Most that a failing run waits for dispatch.")
     inline_seconds: float = Field(default=300, gt=0, description="Most that an inline heal may take.")
@@ -42,5 +45,9 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process, read once."""
-    return Settings()
+    """Return the settings of this process, read once. Raises ConfigurationError where a variable makes no sense."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"PREFECT_HEALING_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()]
+        raise ConfigurationError(f"Settings are wrong. {'; '.join(wrong)}. Correct or unset what is named.") from error

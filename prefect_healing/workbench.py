@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from prefect_healing.clock import now
 from prefect_healing.domain.call import Call
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.mandate import Decision
@@ -16,7 +17,6 @@ from prefect_healing.journal import Journal
 from prefect_healing.settings import Settings
 from prefect_healing.tools.tool import AnyTool, ToolContext
 from prefect_healing.tools.toolset import Toolset
-from prefect_healing.clock import now
 
 
 @dataclass(frozen=True)

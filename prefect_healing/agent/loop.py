@@ -108,17 +108,17 @@ async def _act_all(
     """Return one observation for each call, in order, or the ending that one of them brought."""
     left = agent.budget.tool_calls - spent.tool_calls
     observations: list[Observation | None] = [None] * len(calls)
+    used = sum(_is_answer(each) for each in transcript.observations)
     for index, call in enumerate(calls):
         if call.name in (conclusion.CONCLUDE, conclusion.ASK_PERSON):
-            earlier = (*transcript.observations, *filter(None, observations))
-            outcome = _end(bench, call, transcript, answers[_answered(earlier) :], transcript.evidence_id(index))
+            outcome = _end(bench, call, transcript, answers[used:], transcript.evidence_id(index))
             if isinstance(outcome, Ending):
                 return (), outcome
             observations[index] = outcome
-    before = [each.call for each in transcript.observations]
+            used += _is_answer(outcome)
     acting = [
-        act(agent, bench, transcript, call, Position(at.round, at.turn, index), left - index, (*before, *calls[:index]))
-        for index, call in enumerate(calls)
+        act(agent, bench, transcript, calls, Position(at.round, at.turn, index), left - index)
+        for index in range(len(calls))
         if observations[index] is None
     ]
     acted = iter(await asyncio.gather(*acting))
@@ -126,18 +126,10 @@ async def _act_all(
 
 
 async def act(
-    agent: Agent,
-    bench: Workbench,
-    transcript: Transcript,
-    call: ToolCall,
-    at: Position,
-    left: int,
-    before: tuple[ToolCall, ...],
+    agent: Agent, bench: Workbench, transcript: Transcript, calls: tuple[ToolCall, ...], at: Position, left: int
 ) -> Observation:
-    """Carry out one call, or tell the model why not. The only way from a model to a tool.
-
-    `left` is how many calls the budget has left, `before` the calls that were made earlier.
-    """
+    """Carry out the call at a position of its turn, or tell the model why not. The only way from a model to a tool."""
+    call = calls[at.index]
     if left <= 0:
         return refused(call, f"The limit of {agent.budget.tool_calls} tool calls is reached; conclude now.")
     if isinstance(call, MalformedCall):
@@ -148,6 +140,7 @@ async def act(
         arguments = tool.canonical_arguments(call.arguments)
     except ToolFailed as error:
         return refused(call, bench.redacted(str(error)))
+    before = (*(each.call for each in transcript.observations), *calls[: at.index])
     same = sum(each.name == call.name and each.arguments == call.arguments for each in before)
     if same >= agent.budget.identical_calls:
         return refused(call, f"You asked exactly this {same} times; use the evidence that you have.")
@@ -169,8 +162,8 @@ def refused(call: ToolCall, reason: str, decision: Decision | None = None) -> Ob
     return Observation(call=shown, status="refused", text=reason, decision=decision, started_at=now())
 
 
-def _answered(observations: tuple[Observation, ...]) -> int:
-    return sum(each.call.name == conclusion.ASK_PERSON and each.status == "ok" for each in observations)
+def _is_answer(seen: Observation) -> bool:
+    return seen.call.name == conclusion.ASK_PERSON and seen.status == "ok"
 
 
 def _end(

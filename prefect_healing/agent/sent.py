@@ -6,16 +6,27 @@ from prefect_healing.journal import Journal
 
 
 class Models(Record):
-    """The models that were asked in a round, in order, with the agent's name: where their requests are kept."""
+    """The models that were asked in a round, in order, with the agent's name: where their requests are kept.
 
+    `model` and `triage_model` are the settings that the round began with. It goes on with them in a process that has
+    others: another model could not continue its transcript.
+    """
+
+    model: str
+    triage_model: str
     folders: tuple[str, ...] = ()
+
+
+def models_key(round_number: int) -> str:
+    """Return where the journal keeps a round's Models."""
+    return f"round-{round_number}/models"
 
 
 async def requests_of(journal: Journal, round_number: int) -> list[JsonObject]:
     """Return the requests of one round: model, system prompt, tools and all messages of each."""
-    asked = await journal.read(f"round-{round_number}/models", Models) or Models()
+    asked = await journal.read(models_key(round_number), Models)
     requests: list[JsonObject] = []
-    for folder in asked.folders:
+    for folder in asked.folders if asked else ():
         requests += await _requests_in(journal, f"round-{round_number}/sent/{folder}")
     return requests
 

@@ -10,9 +10,10 @@ from prefect_healing.guardrails.yaml_policy import load_policy
 TEAM_FILE = Path("deployments/policies/default.yaml")
 
 
-def find_policy(name: str | None, known_tools: Collection[str]) -> Policy:
+def find_policy(name: str | None, known_tools: Collection[str] | None = None) -> Policy:
     """Return the policy file `name`; without a name `deployments/policies/default.yaml` below the working directory
-    where there is one, else the built-in policy, which `default` names too.
+    where there is one, else the built-in policy, which `default` names too. Rules may name `known_tools` only, where
+    given.
 
     Raises ConfigurationError where the file cannot be read or says something unknown.
     """

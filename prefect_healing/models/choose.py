@@ -17,9 +17,7 @@ def choose_model(settings: Settings) -> Model:
 
     Raises ConfigurationError where the name means nothing.
     """
-    name = settings.model
-    if name == "auto":
-        name = "claude" if any(os.environ.get(key) for key in _KEYS) else "rules"
+    name = chosen_name(settings)
     if name == "rules":
         return Rules()
     if name == "claude":
@@ -27,6 +25,13 @@ def choose_model(settings: Settings) -> Model:
 
         return Claude(settings.triage_model, timeout_seconds=settings.model_timeout_seconds)
     return _imported(name)
+
+
+def chosen_name(settings: Settings) -> str:
+    """Return the name of the model that the settings mean: theirs, or what `auto` comes to here and now."""
+    if settings.model != "auto":
+        return settings.model
+    return "claude" if any(os.environ.get(key) for key in _KEYS) else "rules"
 
 
 def _imported(name: str) -> Model:

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 from pydantic import JsonValue
@@ -19,6 +19,7 @@ from prefect_healing.tools.tool import PREVIEW_PREFIX
 INVESTIGATE = ("read_flow_run", "read_flow_run_logs", "read_task_runs", "read_flow_history", "check_upstream_sources")
 LOOK_AT_CODE = ("read_source", "changes_since_last_success")
 RETRY = PREVIEW_PREFIX + "retry_flow_run"
+SURE = 0.8
 _CODE_CAUSES = frozenset({"code_bug", "schema_drift", "dependency_env", "config_error"})
 _RETRY_AFTER = re.compile(r"retry.{0,3}after\D{0,20}(\d{1,5})", re.IGNORECASE)
 _TOKEN = re.compile(r"^confirmation token: (\S+)$", re.MULTILINE)
@@ -135,8 +136,7 @@ class Case:
         earlier = len(_FAILED_ROUND.findall(self.opening))
         if not asked and not earlier and all(each.get("up") for each in statuses):
             return None
-        moment = datetime.fromisoformat(checked) + timedelta(0)
-        return when_to_retry(moment, max(asked, default=None), earlier, str(self.flow_run_id)).isoformat()
+        return when_to_retry(datetime.fromisoformat(checked), max(asked, default=None), earlier, str(self.flow_run_id)).isoformat()
 
     def _conclusion(self) -> JsonObject:
         found, preview = self.classification, self._last(RETRY)
@@ -151,7 +151,7 @@ class Case:
             "transience": found.transience,
             "confidence": found.confidence,
             "confidence_reason": f"Signature {found.signature} matched." if found.signature else "No signature matched.",
-            "evidence_status": "insufficient" if unknown else "confirmed" if found.confidence >= 0.8 else "hypothesis",  # noqa: PLR2004
+            "evidence_status": "insufficient" if unknown else "confirmed" if found.confidence >= SURE else "hypothesis",
             "cites": [*cites] if cites else ["E1"],
             "gaps": ["No signature knows this failure."] if unknown else [],
         }
@@ -185,7 +185,8 @@ def _answered(messages: tuple[JsonObject, ...]) -> list[Seen]:
 
 
 def _texts(message: JsonObject) -> str:
-    return "\n".join(str(block["text"]) for block in _list(message["content"]) if isinstance(block, dict) and "text" in block)
+    blocks = (block for block in _list(message["content"]) if isinstance(block, dict))
+    return "\n".join(str(block["text"]) for block in blocks if "text" in block)
 
 
 def _list(value: JsonValue) -> list[JsonValue]:

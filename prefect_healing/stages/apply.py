@@ -7,14 +7,16 @@ from typing import Any
 
 from prefect import task
 
+from prefect_healing.agent.loop import deadline
 from prefect_healing.clock import now
 from prefect_healing.domain.call import Call
 from prefect_healing.domain.plan import Action
 from prefect_healing.domain.repair import Receipt
 from prefect_healing.effects import apply_once, give_up, was_begun
-from prefect_healing.errors import ToolError, ToolUnavailable
+from prefect_healing.errors import StorageUnavailable, ToolUnavailable
 from prefect_healing.locks import one_writer
 from prefect_healing.stages.authorize import decide
+from prefect_healing.stages.triage import answers_of
 from prefect_healing.tools.tool import AnyTool
 from prefect_healing.workbench import Workbench
 
@@ -77,16 +79,22 @@ def refused(bench: Workbench, action: Action, identity: str, reason: str) -> Rec
 
 
 async def _refusal(undertaking: Undertaking) -> str | None:
-    """Say why the action must not be begun now: the policy at the door, or a world that changed since the preview."""
+    """Say why the action must not be begun now: the deadline, the policy at the door, or a world that changed."""
     bench, tool, action = undertaking.bench, undertaking.tool, undertaking.action
     if undertaking.taken is None:
         return None
+    if now() > (until := deadline(bench.incident, await answers_of(bench))):
+        return f"The incident's deadline, {until:%H:%M:%S} UTC, has passed; it is a person's now."
     decision = decide(bench, action, undertaking.taken)
     if not decision.allowed:
         return f"{decision.rule}: {decision.reason}"
     try:
         scope = await tool.run_preview(bench.context(), action.arguments)
-    except ToolError as error:
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing was begun, and what cannot be previewed is not done
+        if isinstance(error, ToolUnavailable) and not _last_try(tool):
+            raise
         return f"The preview no longer holds: {error}"
     if scope.basis != action.scope.basis:
         return "What the preview saw has changed since; the action needs a new preview."

@@ -5,6 +5,7 @@ from prefect_healing.domain.mandate import Authorized, Decision, Mandate
 from prefect_healing.domain.plan import Action, Plan
 from prefect_healing.workbench import Workbench
 
+
 async def authorize(bench: Workbench, plan: Plan) -> Mandate:
     """Return a decision for every action of the plan, in order; each counts the ones before it as taken."""
     number = bench.incident.round

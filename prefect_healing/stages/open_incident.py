@@ -36,9 +36,12 @@ class TokenKey(Record):
 async def open_incident(alert: Alert, options: HealingOptions) -> Incident:
     """Return the incident, as it was first opened: its evidence, mode and policy are read once and kept."""
     journal = await open_journal(incident_id(alert))
-    tools = default_toolset(settings())
-    policy = find_policy(options.policy or settings().policy, [each.name for each in tools])
-    await journal.keep("policy", PolicyText(yaml=policy_to_yaml(policy)))
+
+    async def chosen() -> PolicyText:
+        tools = [each.name for each in default_toolset(settings())]
+        return PolicyText(yaml=policy_to_yaml(find_policy(options.policy or settings().policy, tools)))
+
+    policy = load_policy((await journal.once("policy", PolicyText, chosen)).yaml)
     await journal.keep("token-key", TokenKey(hexadecimal=secrets.token_hex(32)))
     return await journal.once("incident", Incident, lambda: _opened(journal, alert, options, policy))
 

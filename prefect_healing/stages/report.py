@@ -10,8 +10,10 @@ from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Outcome, Report, Round
 from prefect_healing.heal_runs import add_tags
 from prefect_healing.journal import Journal
+from prefect_healing.stages.failed_run_log import write_line
 from prefect_healing.stages.markdown import as_description, as_markdown
 from prefect_healing.stages.naming import rename_own_run
+from prefect_healing.stages.triage import answers_in
 from prefect_healing.tools._prefect_api import prefect_client, url_of
 from prefect_healing.workbench import Workbench
 
@@ -44,7 +46,7 @@ async def last_report(journal: Journal) -> Report | None:
 
 async def report(bench: Workbench, rounds: tuple[Round, ...]) -> Report:
     """Return the report, written once, and tell it: artifact, tags, and one last log line on the failed run."""
-    answered = sum(1 for each in rounds if each.triage.question)
+    answered = sum([len(await answers_in(bench.journal, each.number)) for each in rounds])
     key = f"report-{len(rounds)}-{answered}"
 
     async def conclude() -> Report:
@@ -159,21 +161,8 @@ def last_line(closed: Report) -> str:
 
 async def _last_words(closed: Report) -> None:
     """Put one last line into the failed run's log, with the outcome and where to read more."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import LogCreate
-    from prefect.types import DateTime
-
-    incident = closed.incident
     level = logging.INFO if closed.outcome == "healed" else logging.ERROR
-    line = LogCreate(
-        name="prefect_healing",
-        level=level,
-        message=last_line(closed),
-        timestamp=DateTime.now("UTC"),
-        flow_run_id=incident.subject.flow_run_id,
-    )
-    async with get_client() as client:
-        await client.create_logs([line])
+    await write_line(closed.incident.subject.flow_run_id, level, last_line(closed))
 
 
 def _own_id() -> UUID | None:

@@ -8,11 +8,12 @@ from prefect_healing.agent.ask import folder_of
 from prefect_healing.agent.budget import Budget
 from prefect_healing.agent.loop import Ending, run_agent
 from prefect_healing.agent.observation import Observation
-from prefect_healing.agent.sent import Models
+from prefect_healing.agent.sent import Models, models_key
 from prefect_healing.domain.evidence import Evidence
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Answer, CallRecord, Triage
-from prefect_healing.models.choose import choose_model
+from prefect_healing.journal import Journal
+from prefect_healing.models.choose import choose_model, chosen_name
 from prefect_healing.models.model import Model
 from prefect_healing.models.rules import Rules
 from prefect_healing.stages.naming import rename_own_run
@@ -31,7 +32,12 @@ class Answers(Record):
 
 async def answers_of(bench: Workbench) -> tuple[Answer, ...]:
     """Return what people answered in this round."""
-    found = await bench.journal.read(answers_key(bench.incident.round), Answers)
+    return await answers_in(bench.journal, bench.incident.round)
+
+
+async def answers_in(journal: Journal, round_number: int) -> tuple[Answer, ...]:
+    """Return what people answered in a round."""
+    found = await journal.read(answers_key(round_number), Answers)
     return found.answers if found else ()
 
 
@@ -48,14 +54,16 @@ async def triage(incident_id: str, round_number: int) -> str:
     """
     bench = await open_workbench(incident_id, round_number)
     answers = await answers_of(bench)
-    model = choose_model(bench.settings)
+    begun = await _begun_with(bench)
+    model = choose_model(bench.settings.model_copy(update=begun.model_dump(include={"model", "triage_model"})))
     ending = await _investigate(bench, model, answers)
-    if ending.unavailable is None:
-        return await _told(bench, _as_triage(bench, model, ending, None))
-    reason = f"{model.id} was not available, so the rules investigated: {ending.unavailable}"
-    rules = Rules()
-    again = await _investigate(bench, rules, answers)
-    return await _told(bench, _as_triage(bench, rules, again, reason))
+    done = _as_triage(bench, model, ending)
+    if ending.unavailable is not None:
+        rules = Rules()
+        again = _as_triage(bench, rules, await _investigate(bench, rules, answers))
+        reason = f"{model.id} was not available, so the rules investigated: {ending.unavailable}"
+        done = _fallen_back(done, again, reason)
+    return await _told(bench, done)
 
 
 async def _told(bench: Workbench, done: Triage) -> str:
@@ -65,11 +73,29 @@ async def _told(bench: Workbench, done: Triage) -> str:
 
 
 async def _investigate(bench: Workbench, model: Model, answers: tuple[Answer, ...]) -> Ending:
-    agent, key = _triager(bench, model), f"round-{bench.incident.round}/models"
-    asked = await bench.journal.read(key, Models) or Models()
-    if folder_of(agent) not in asked.folders:
-        await bench.journal.write(key, Models(folders=(*asked.folders, folder_of(agent))))
+    agent, asked = _triager(bench, model), await _begun_with(bench)
+    if (folder := folder_of(agent)) not in asked.folders:
+        asked = asked.model_copy(update={"folders": (*asked.folders, folder)})
+        await bench.journal.write(models_key(bench.incident.round), asked)
     return await run_agent(agent, bench, answers)
+
+
+async def _begun_with(bench: Workbench) -> Models:
+    known = await bench.journal.read(models_key(bench.incident.round), Models)
+    return known or Models(model=chosen_name(bench.settings), triage_model=bench.settings.triage_model)
+
+
+def _fallen_back(first: Triage, again: Triage, reason: str) -> Triage:
+    """Return the second investigation, with what the first one did and cost."""
+    later = (each.model_copy(update={"index": index}) for index, each in enumerate(again.calls, len(first.calls)))
+    return again.model_copy(
+        update={
+            "fallback_reason": reason,
+            "usage": first.usage + again.usage,
+            "model_calls": first.model_calls + again.model_calls,
+            "calls": (*first.calls, *later),
+        }
+    )
 
 
 def _triager(bench: Workbench, model: Model) -> Agent:
@@ -82,14 +108,13 @@ def _triager(bench: Workbench, model: Model) -> Agent:
     )
 
 
-def _as_triage(bench: Workbench, model: Model, ending: Ending, fallback_reason: str | None) -> Triage:
+def _as_triage(bench: Workbench, model: Model, ending: Ending) -> Triage:
     incident = bench.incident
     return Triage(
         model=model.id,
         diagnosis=ending.diagnosis,
         question=ending.question,
         out_of_limits=ending.beyond or ending.unavailable,
-        fallback_reason=fallback_reason,
         usage=ending.spent.usage,
         model_calls=ending.spent.model_calls,
         calls=tuple(

@@ -2,7 +2,7 @@
 
 from prefect_healing.domain.repair import Receipt, Repair
 from prefect_healing.domain.verification import Check, Verification
-from prefect_healing.errors import ToolError
+from prefect_healing.errors import StorageUnavailable, ToolError
 from prefect_healing.workbench import Workbench
 
 
@@ -19,4 +19,9 @@ async def _check(bench: Workbench, receipt: Receipt) -> Check:
         check = await tool.verify(bench.context(effect_key=receipt.effect_id), receipt)
     except ToolError as error:
         check = Check(name=receipt.tool, status="inconclusive", detail=str(error))
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - a defect of a check; what it would have seen, nobody knows
+        detail = f"The check broke: {type(error).__name__}: {error}"
+        check = Check(name=receipt.tool, status="inconclusive", detail=detail)
     return check.model_copy(update={"detail": bench.redacted(check.detail)})

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect_healing.errors import ToolFailed, ToolUnavailable
+from prefect_healing.errors import ConfigurationError, ToolFailed, ToolUnavailable
 from prefect_healing.tools.tool import ToolContext
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ async def prefect_client() -> "AsyncGenerator[PrefectClient]":
             client = await opened.enter_async_context(get_client())
         except (httpx.HTTPError, RuntimeError, OSError) as error:
             raise _no_answer(error) from error
+        except ValueError as error:  # No address, and no temporary server wanted.
+            raise ConfigurationError(f"There is no Prefect server to talk to: {error}") from error
         try:
             yield client
         except ObjectNotFound as error:
@@ -51,7 +53,13 @@ async def prefect_client() -> "AsyncGenerator[PrefectClient]":
 
 
 def _no_answer(error: Exception) -> ToolUnavailable:
-    return ToolUnavailable(f"The Prefect API did not answer: {type(error).__name__}: {error}")
+    from prefect.settings import get_current_settings
+
+    where = get_current_settings().api.url or "the temporary server"
+    return ToolUnavailable(
+        f"The Prefect API at {where} did not answer: {type(error).__name__}: {error}. "
+        "Is the server up, and is PREFECT_API_URL right?"
+    )
 
 
 def _in_our_words(status: int, body: str) -> ToolFailed | ToolUnavailable:

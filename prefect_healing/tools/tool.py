@@ -61,7 +61,7 @@ class Tool(Generic[P, R]):
     (`already_done`), or, with neither, by being done at most once and escalated as unknown.
     """
 
-    def __init__(self, function: Callable[P, Awaitable[R]], effect: Effect, retries: int, takes_key: bool) -> None:
+    def __init__(self, function: Callable[P, Awaitable[R]], effect: Effect, *, retries: int, takes_key: bool) -> None:
         self.function = function
         self.effect: Effect = effect
         self.retries = retries
@@ -189,6 +189,6 @@ def tool(
     """
 
     def make(function: Callable[P, Awaitable[R]]) -> Tool[P, R]:
-        return Tool(function, effect, retries, takes_key)
+        return Tool(function, effect, retries=retries, takes_key=takes_key)
 
     return make

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,8 +16,25 @@ from prefect_healing.errors import HealingError
 from prefect_healing.following import follow
 from prefect_healing.heal_runs import create_inline
 from prefect_healing.inline import run_heal
+from prefect_healing.settings import Settings
 from prefect_healing.tools._prefect_api import prefect_client, run_of
-from tests.crash import model, tools, trap  # noqa: F401  Loaded before the fork, so that no child pays for it.
+from prefect_healing.tools.toolset import default_toolset
+from tests.crash import trap
+
+_LATE = (
+    "anyio._backends._asyncio",
+    "prefect.artifacts",
+    "prefect.concurrency.asyncio",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "tests.crash.model",
+)
+"""Modules that would be loaded on the way; loaded before the fork, no child pays for them."""
+
+for _each in _LATE:
+    import_module(_each)
+for _tool in default_toolset(Settings(tools="tests.crash.tools")):
+    _tool.specification()
 
 
 def heal_to_the_end(plan: str) -> None:

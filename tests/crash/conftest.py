@@ -66,6 +66,7 @@ def _wait_for(ground: Ground, deployment: str) -> None:
             with suppress(ObjectNotFound):
                 client.read_deployment_by_name(deployment)
                 return
+            time.sleep(0.5)
     raise TimeoutError(f"{deployment} is not served: {(ground.folder / 'served.log').read_text()[-4000:]}")
 
 
