@@ -3,6 +3,7 @@
 import getpass
 import re
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -10,7 +11,7 @@ from pydantic import AwareDatetime
 from prefect_healing.agent.sent import requests_of
 from prefect_healing.clock import now
 from prefect_healing.dispatch import Dispatched, bring_back, dispatch
-from prefect_healing.domain.alert import Mode, incident_id
+from prefect_healing.domain.alert import Alert, Mode, incident_id
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.record import JsonObject, Record
@@ -21,9 +22,14 @@ from prefect_healing.journal import open_journal
 from prefect_healing.settings import settings
 from prefect_healing.stages.report import last_report, outcome_of_state
 from prefect_healing.stages.triage import Answers, answers_key
-from prefect_healing.tools._prefect_api import prefect_client, run_of, url_of
+from prefect_healing.tools._prefect_api import PAGE_MAX, prefect_client, run_of, url_of
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_AFTER_FLOW_RUN = re.compile(rf"flow-runs?/(?:flow-run/)?({_RUN_ID.pattern})", re.IGNORECASE)
 _LISTED_MAX = 200
 
 
@@ -41,33 +47,43 @@ class IncidentLine(Record):
 
 async def incidents(limit: int = _LISTED_MAX) -> list[IncidentLine]:
     """Return the incidents of this Prefect server, newest first, each with its newest heal run."""
-    lines: dict[str, IncidentLine] = {}
-    async with prefect_client() as client:
-        for run in await heal_runs(client, limit=min(limit, _LISTED_MAX)):
-            alert = alert_of(run)
-            if alert is None or incident_id(alert) in lines:
-                continue
-            outcome = outcome_of_state(run.state.name) if run.state else None
-            status = outcome or ("dead" if await is_dead(client, run) else "open")
-            lines[incident_id(alert)] = IncidentLine(
-                incident_id=incident_id(alert),
-                status=status,
-                flow_name=alert.flow_name,
-                flow_run_id=alert.flow_run_id,
-                heal_flow_run_id=run.id,
-                began=run.created,
-                url=url_of("flow-run", run.id),
-            )
-    return list(lines.values())
+    return await _incidents(limit=min(limit, _LISTED_MAX))
 
 
 async def find_incident(prefix: str) -> IncidentLine:
     """Return the incident whose id begins with `prefix`. Raises HealingError where none or several do."""
-    found = [line for line in await incidents() if line.incident_id.startswith(prefix.upper())]
-    if len(found) != 1:
-        what = "No incident has" if not found else f"{len(found)} incidents have"
-        raise HealingError(f"{what} an id that begins with {prefix!r}; `prefect-healing incidents` lists them.")
+    wanted = prefix.strip().upper()
+    found = await _incidents(f"incident:{wanted}", limit=_LISTED_MAX) if wanted else []
+    found = found or [line for line in await incidents() if line.incident_id.startswith(wanted)]
+    if not found:
+        raise HealingError(f"No incident has an id that begins with {prefix!r}. `prefect-healing incidents` lists all.")
+    if len(found) > 1:
+        which = ", ".join(line.incident_id for line in found[:3])
+        raise HealingError(f"{len(found)} incidents have an id that begins with {prefix!r}: {which}. Write more of it.")
     return found[0]
+
+
+async def _incidents(*tags: str, limit: int) -> list[IncidentLine]:
+    lines: dict[str, IncidentLine] = {}
+    async with prefect_client() as client:
+        for run in await heal_runs(client, *tags, limit=limit):
+            alert = alert_of(run)
+            if alert is not None and incident_id(alert) not in lines:
+                lines[incident_id(alert)] = _line(alert, run, dead=await is_dead(client, run))
+    return list(lines.values())
+
+
+def _line(alert: Alert, run: "FlowRun", *, dead: bool) -> IncidentLine:
+    outcome = outcome_of_state(run.state.name) if run.state and is_closed(run) else None
+    return IncidentLine(
+        incident_id=incident_id(alert),
+        status=outcome or ("dead" if dead else "open"),
+        flow_name=alert.flow_name,
+        flow_run_id=alert.flow_run_id,
+        heal_flow_run_id=run.id,
+        began=run.created,
+        url=url_of("flow-run", run.id),
+    )
 
 
 async def report_of(identity: str) -> Report | None:
@@ -95,8 +111,8 @@ async def heal_target(target: str, mode: Mode | None) -> Dispatched:
 
     With `action="inline"` in the answer, the caller runs the heal run. Raises HealingError where nothing has that id.
     """
-    if run_id := _RUN_ID.search(target):
-        return await dispatch(UUID(run_id.group()), HealingOptions(mode=mode), "person")
+    if (run_id := _run_named_in(target)) is not None:
+        return await dispatch(run_id, HealingOptions(mode=mode), "person")
     line = await find_incident(target)
     async with prefect_client() as client:
         run = await run_of(client, line.heal_flow_run_id)
@@ -120,12 +136,21 @@ async def heal_target(target: str, mode: Mode | None) -> Dispatched:
     )
 
 
+def _run_named_in(target: str) -> UUID | None:
+    """Return the flow run that an id or a URL means; URLs of Prefect Cloud name account and workspace before it."""
+    after = _AFTER_FLOW_RUN.search(target)
+    ids = [after.group(1)] if after else _RUN_ID.findall(target)
+    return UUID(ids[-1]) if ids else None
+
+
 async def answer(identity: str, text: str) -> Dispatched:
     """Give a person's answer to the question an incident waits for, and go on healing.
 
-    Raises HealingError where it asks nothing.
+    Raises HealingError where it asks nothing, or goes on already.
     """
     line = await find_incident(identity)
+    if line.status == "open":
+        raise HealingError(f"Incident {line.incident_id} is being healed now; it asks nothing until that ends.")
     report = await report_of(line.incident_id)
     if report is None or not report.rounds or report.rounds[-1].triage.question is None:
         raise HealingError(f"Incident {line.incident_id} asks nothing now; `prefect-healing show` tells where it is.")
@@ -154,5 +179,18 @@ async def sent(identity: str) -> list[JsonObject]:
 
 async def reports_since(since: datetime) -> list[Report]:
     """Return the reports of incidents that began since then, newest first."""
-    found = [await report_of(line.incident_id) for line in await incidents() if line.began and line.began >= since]
+    async with prefect_client() as client:
+        alerts = [alert_of(run) for run in await _heal_runs_since(client, since)]
+    identities = dict.fromkeys(incident_id(alert) for alert in alerts if alert is not None)
+    found = [await report_of(each) for each in identities]
     return [report for report in found if report is not None]
+
+
+async def _heal_runs_since(client: "PrefectClient", since: datetime) -> "list[FlowRun]":
+    found: list[FlowRun] = []
+    while True:
+        page = await heal_runs(client, limit=PAGE_MAX, offset=len(found))
+        recent = [run for run in page if run.created and run.created >= since]
+        found += recent
+        if len(recent) < PAGE_MAX:
+            return found

@@ -9,6 +9,7 @@ from prefect_healing.domain.record import Record, canonical
 from prefect_healing.domain.repair import Receipt
 from prefect_healing.domain.report import CallRecord, Report, Round
 from prefect_healing.errors import ConfigurationError
+from prefect_healing.guardrails.redaction import redact
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -77,9 +78,11 @@ def write_sql(rows: Audit, url: str) -> None:
                 if found:
                     connection.execute(sa.insert(table), [_plain(row) for row in found])
         engine.dispose()
-    except SQLAlchemyError as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigurationError(f"The audit could not be written: {reason}. Check the URL and its rights.") from error
+    except (SQLAlchemyError, ImportError, ValueError) as error:  # A missing driver is an ImportError.
+        reason = redact(str(error).partition("\n")[0]).rstrip(".")
+        raise ConfigurationError(
+            f"The audit could not be written: {reason}. Check the URL, its driver and its rights."
+        ) from error
 
 
 def _run_row(report: Report) -> RunRow:

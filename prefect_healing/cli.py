@@ -2,7 +2,9 @@
 
 import asyncio
 import json as jsonlib
+import os
 import sys
+import traceback
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from prefect_healing.domain.alert import Mode
 from prefect_healing.errors import HealingError
 
 T = TypeVar("T")
+_WIDTH_OF_FILES = 200  # Columns, where no terminal says how many it has.
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
 
 app = App(
@@ -25,13 +28,19 @@ app = App(
 
 
 def main() -> None:
-    """Run the command line; errors of ours are one message and exit status 1, never a traceback."""
+    """Run the command line; an error is one message and exit status 1, never a traceback."""
+    # Prefect's lines of each task and state stand in the runs' logs on the server; here they would hide ours.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
     try:
         app()
     except HealingError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("Interrupted.")
+        _fail("Interrupted. What was begun is listed by: prefect-healing incidents")
+    except BrokenPipeError:  # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - the interface ends here, and a traceback is none
+        _fail(f"This should not have happened: {type(error).__name__}: {error} ({_where(error)}).")
 
 
 @app.command
@@ -163,7 +172,9 @@ def runs(*, since: str = "24h", sql: str | None = None, json: Json = False) -> N
     rows = audit.rows_of(reports)
     if sql is not None:
         audit.write_sql(rows, sql)
-        _print({"runs": len(rows.runs), "calls": len(rows.calls)}, json, f"{len(rows.runs)} runs, {len(rows.calls)} calls.")
+        _print(
+            {"runs": len(rows.runs), "calls": len(rows.calls)}, json, f"{len(rows.runs)} runs, {len(rows.calls)} calls."
+        )
         return
     _print(rows.model_dump(mode="json"), json, lambda: runs_table(rows))
 
@@ -181,10 +192,10 @@ def prune(*, json: Json = False) -> None:
 def doctor(*, json: Json = False) -> None:
     """Check Prefect, storage, key, model, policy and hooks, and say what to do about each failure."""
     from prefect_healing.doctor import examine
-    from prefect_healing.screen import findings_table
+    from prefect_healing.screen import findings_text
 
     findings = _run(examine())
-    _print([each.model_dump(mode="json") for each in findings], json, lambda: findings_table(findings))
+    _print([each.model_dump(mode="json") for each in findings], json, lambda: findings_text(findings))
     if any(each.status == "failed" for each in findings):
         sys.exit(1)
 
@@ -208,7 +219,7 @@ def _run(work: "Coroutine[Any, Any, T]") -> T:
     return asyncio.run(work)
 
 
-def _print(value: object, as_json: bool, shown: object = None) -> None:
+def _print(value: object, as_json: bool, shown: object = None) -> None:  # noqa: FBT001 - private, and read at every call
     """Print `value` as JSON, or what people rather look at: a text, or something rich can draw."""
     if as_json:
         print(jsonlib.dumps(value, ensure_ascii=False, indent=2, default=str))
@@ -219,7 +230,8 @@ def _print(value: object, as_json: bool, shown: object = None) -> None:
         return
     from rich.console import Console
 
-    Console().print(drawn)
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    Console(width=width).print(drawn)
 
 
 def _text_of(file: str) -> str:
@@ -234,7 +246,7 @@ def _text_of(file: str) -> str:
 def _run_named_in(file: str) -> UUID:
     try:
         read: object = jsonlib.loads(_text_of(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HealingError(f"The alert is not JSON: {error}. Expected an object with flow_run_id.") from error
     if not isinstance(read, dict) or "flow_run_id" not in read:
         raise HealingError('The alert names no run. Expected an object such as {"flow_run_id": "..."}.')
@@ -246,13 +258,18 @@ def _run_named_in(file: str) -> UUID:
 
 def _moment(since: str) -> datetime:
     units = {"m": "minutes", "h": "hours", "d": "days"}
-    if since[:-1].isdigit() and since[-1:] in units:
-        return datetime.now(UTC) - timedelta(**{units[since[-1]]: int(since[:-1])})
     try:
+        if since[:-1].isdecimal() and since[-1:] in units:
+            return datetime.now(UTC) - timedelta(**{units[since[-1]]: int(since[:-1])})
         moment = datetime.fromisoformat(since)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise HealingError(f"--since {since!r} is no length of time; write 30m, 24h, 7d or 2026-11-01.") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _where(error: Exception) -> str:
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _fail(text: str) -> None:

@@ -22,7 +22,7 @@ from prefect_healing.heal_runs import (
     options_of,
 )
 from prefect_healing.settings import settings
-from prefect_healing.tools._prefect_api import PAGE_MAX, belongs_to_healing, flow_of, prefect_client, run_of, url_of
+from prefect_healing.tools._prefect_api import PAGE_MAX, belongs_to_healing, flow_of, prefect_client, url_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -50,12 +50,12 @@ class Dispatched(Record):
 async def dispatch(flow_run_id: UUID, options: HealingOptions, raised_by: RaisedBy = "hook") -> Dispatched:
     """Settle at the door what is to be done about a flow run.
 
-    Raises ToolFailed where there is no such run, ToolUnavailable where the Prefect API does not answer.
+    Raises HealingError where there is no such run, ToolUnavailable where the Prefect API does not answer.
     """
     if reason := _switched_off(options):
         return Dispatched(action="left", reason=reason)
     async with prefect_client() as client:
-        run = await run_of(client, flow_run_id)
+        run = await _failed_run(client, flow_run_id)
         flow_name = (await flow_of(client, run)).name
         if reason := _nothing_to_do(run, flow_name):
             return Dispatched(action="left", reason=reason)
@@ -92,13 +92,24 @@ async def bring_back(client: "PrefectClient", dead: "FlowRun") -> Dispatched:
         return _dispatched("deployed", "The heal run was brought back.", alert, dead)
     if not is_closed(dead):
         await client.set_flow_run_state(dead.id, Crashed(message="Its process is gone; a new run goes on."), force=True)
-    return await _start(client, alert, options_of(dead), again=len(await heal_runs(client, _incident_tag(alert), limit=PAGE_MAX)))
+    before = await heal_runs(client, _incident_tag(alert), limit=PAGE_MAX)
+    return await _start(client, alert, options_of(dead), again=len(before))
 
 
 def fingerprint_of(flow_name: str, run: "FlowRun") -> str:
     """Return the fingerprint of a failed run, from what the server knows of it, so that every way in finds the same."""
     text = run.state.message if run.state and run.state.message else ""
     return fingerprint(flow_name, classify(text), text)
+
+
+async def _failed_run(client: "PrefectClient", flow_run_id: UUID) -> "FlowRun":
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return await client.read_flow_run(flow_run_id)
+    except ObjectNotFound as error:
+        known = f"There is no flow run {flow_run_id} at {client.api_url}."
+        raise HealingError(f"{known} Copy its id from the Prefect UI.") from error
 
 
 def _switched_off(options: HealingOptions) -> str | None:
@@ -150,9 +161,10 @@ async def _start(client: "PrefectClient", alert: Alert, options: HealingOptions,
         run = await create_deployed(client, deployment, alert, options, key)
         started = _dispatched("deployed", "A heal run was created.", alert, run)
         return started.model_copy(update={"warning": _asleep(deployment)})
-    run, is_ours = await create_inline(client, alert, options, key)
-    if not is_ours:
-        return _dispatched("joined", "Another process heals it.", alert, run)
+    run = await create_inline(client, alert, options, key)
+    if run is None:
+        theirs = (await heal_runs(client, _incident_tag(alert), limit=1))[0]
+        return _dispatched("joined", "Another process heals it.", alert, theirs)
     return _dispatched("inline", "There is no heal deployment.", alert, run)
 
 
@@ -174,7 +186,9 @@ def _asleep(deployment: "DeploymentResponse") -> str | None:
     return f"no worker has polled the {pool} lately, so the heal run waits until one does"
 
 
-def _dispatched(action: Literal["joined", "deployed", "inline"], reason: str, alert: Alert, run: "FlowRun") -> Dispatched:
+def _dispatched(
+    action: Literal["joined", "deployed", "inline"], reason: str, alert: Alert, run: "FlowRun"
+) -> Dispatched:
     return Dispatched(
         action=action,
         reason=reason,

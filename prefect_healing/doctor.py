@@ -1,4 +1,4 @@
-"""Is everything there that healing needs?"""
+"""Look whether everything is there that healing needs."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -24,8 +24,24 @@ class Probe(Record):
     value: str
 
 
+_REMEDIES = {
+    "Prefect API": "Start it with `prefect server start`, or correct PREFECT_API_URL.",
+    "result storage": "Make it writable: PREFECT_LOCAL_STORAGE_PATH, or PREFECT_DEFAULT_RESULT_STORAGE_BLOCK.",
+    "policy": "Correct the file; until then incidents are opened, and not healed.",
+    "tools": "Correct PREFECT_HEALING_TOOLS.",
+    "model": "Correct PREFECT_HEALING_MODEL, the key or the address.",
+    "heal deployment": "Repair the Prefect API first.",
+    "hooks": "Repair the Prefect API first.",
+}
+
+
 async def examine() -> list[Finding]:
     """Return one finding for each part that healing needs, whatever state the others are in."""
+    try:
+        settings()
+    except ConfigurationError as error:
+        remedy = "Every other check needs them."
+        return [Finding(check="settings", status="failed", detail=str(error), remedy=remedy)]
     return [
         await _examined("Prefect API", _prefect),
         await _examined("result storage", _storage),
@@ -41,7 +57,10 @@ async def _examined(check: str, look: Callable[[], Awaitable[Finding]]) -> Findi
     try:
         return await look()
     except HealingError as error:
-        return Finding(check=check, status="failed", detail=str(error), remedy="As the message says.")
+        return Finding(check=check, status="failed", detail=str(error), remedy=_REMEDIES.get(check, ""))
+    except Exception as error:  # noqa: BLE001 - one part that is broken must not hide the others
+        detail = f"{type(error).__name__}: {error}"
+        return Finding(check=check, status="failed", detail=detail, remedy=_REMEDIES.get(check, ""))
 
 
 async def _prefect() -> Finding:
@@ -54,8 +73,9 @@ async def _prefect() -> Finding:
         failure = await client.api_healthcheck()
     where = url or "a temporary server in this process"
     if failure is not None:
-        remedy = "Start it with `prefect server start`, or correct PREFECT_API_URL."
-        return Finding(check="Prefect API", status="failed", detail=f"{where}: {failure}", remedy=remedy)
+        return Finding(
+            check="Prefect API", status="failed", detail=f"{where}: {failure}", remedy=_REMEDIES["Prefect API"]
+        )
     if url is None:
         remedy = "Set PREFECT_API_URL, so that incidents outlive the process."
         return Finding(check="Prefect API", status="note", detail=where, remedy=remedy)
@@ -66,12 +86,8 @@ async def _storage() -> Finding:
     from prefect_healing.journal import open_journal
 
     journal, probe = await open_journal("doctor"), Probe(value=uuid4().hex)
-    try:
-        await journal.write("probe", probe)
-        read = await journal.read("probe", Probe)
-    except HealingError as error:
-        remedy = "Make the result storage writable: PREFECT_LOCAL_STORAGE_PATH, or PREFECT_DEFAULT_RESULT_STORAGE_BLOCK."
-        return Finding(check="result storage", status="failed", detail=str(error), remedy=remedy)
+    await journal.write("probe", probe)
+    read = await journal.read("probe", Probe)
     if read != probe:
         remedy = "Use a storage that returns what was last written."
         return Finding(check="result storage", status="failed", detail="It returned something else.", remedy=remedy)
@@ -88,7 +104,9 @@ async def _policy() -> Finding:
     which = name or (str(TEAM_FILE) if TEAM_FILE.is_file() else "built-in")
     mode = effective_mode(policy, None, settings().mode)
     return Finding(
-        check="policy", status="ok", detail=f"{which}: {len(policy.rules)} rules, mode {mode}, version {policy.version[:8]}"
+        check="policy",
+        status="ok",
+        detail=f"{which}: {len(policy.rules)} rules, mode {mode}, version {policy.version[:8]}",
     )
 
 
@@ -141,7 +159,7 @@ async def _deployment() -> Finding:
 
 
 async def _hooks() -> Finding:
-    """A heal run shows that a hook came through; without one nothing is known."""
+    """Look for incidents: one shows that a hook came through; without one nothing is known."""
     from prefect_healing.api import incidents
 
     found = await incidents()

@@ -4,14 +4,16 @@ from typing import TYPE_CHECKING
 
 from prefect import flow
 
-from prefect_healing.domain.alert import Alert
+from prefect_healing.domain.alert import Alert, incident_id
 from prefect_healing.domain.mandate import Mandate
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.repair import Repair, RollBack
 from prefect_healing.domain.report import Round, Triage
 from prefect_healing.domain.verification import Verification
 from prefect_healing.heal_runs import incident_lock
+from prefect_healing.journal import open_journal
 from prefect_healing.locks import forget, one_writer
+from prefect_healing.settings import settings
 from prefect_healing.stages.attempt import next_round_after
 from prefect_healing.stages.authorize import authorize
 from prefect_healing.stages.carry_out import carry_out
@@ -44,10 +46,12 @@ async def heal(alert: Alert, options: HealingOptions = _DEFAULTS) -> "State[str]
     Returns a completed state named Healed, Declined, RolledBack, Inconclusive or Escalated whose value is the JSON
     text of the Report. Run again for the same alert, whatever was killed, it goes on where it was.
     """
-    incident = await open_incident(alert, options)
-    bench = await open_workbench(incident.id)
-    lock = incident_lock(incident.id)
-    async with one_writer(lock, bench.journal, wait_seconds=bench.settings.deadline_minutes * 60):
+    journal = await open_journal(incident_id(alert))
+    lock = incident_lock(journal.incident_id)
+    async with one_writer(lock, journal, wait_seconds=settings().deadline_minutes * 60):
+        # Opened under the lock: two that open one incident at once would make two keys for its tokens.
+        incident = await open_incident(alert, options)
+        bench = await open_workbench(incident.id)
         rounds: list[Round] = []
         for number in range(1, bench.settings.attempts + 1 if incident.still_failed else 1):
             rounds.append(await _round(bench, number))

@@ -34,8 +34,8 @@ async def add_tags(client: "PrefectClient", flow_run_id: UUID, *tags: str) -> No
         await client.update_flow_run(flow_run_id, tags=[*run.tags, *missing])
 
 
-async def heal_runs(client: "PrefectClient", *tags: str, limit: int = 20) -> "list[FlowRun]":
-    """Return the heal runs that carry all of `tags`, newest first."""
+async def heal_runs(client: "PrefectClient", *tags: str, limit: int = 20, offset: int = 0) -> "list[FlowRun]":
+    """Return the heal runs that carry all of `tags`, newest first, at most 200 of them after `offset`."""
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterTags
     from prefect.client.schemas.sorting import FlowRunSort
 
@@ -44,6 +44,7 @@ async def heal_runs(client: "PrefectClient", *tags: str, limit: int = 20) -> "li
         flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[HEALING_TAG, *tags])),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=limit,
+        offset=offset,
     )
 
 
@@ -110,10 +111,8 @@ async def create_deployed(
     )
 
 
-async def create_inline(
-    client: "PrefectClient", alert: Alert, options: HealingOptions, key: str
-) -> "tuple[FlowRun, bool]":
-    """Return the heal run with `key`, and whether it is new and this process's to run: another may have been first."""
+async def create_inline(client: "PrefectClient", alert: Alert, options: HealingOptions, key: str) -> "FlowRun | None":
+    """Return a new heal run with `key` for this process to run, None where another process has created it."""
     from prefect.client.schemas.actions import FlowRunCreate
     from prefect.client.schemas.objects import FlowRun
     from prefect.states import Pending, to_state_create
@@ -131,4 +130,4 @@ async def create_inline(
     )
     response = await client.request("POST", "/flow_runs/", json=body.model_dump(mode="json", exclude_unset=True))
     run = FlowRun.model_validate(response.json())
-    return run, run.name == name
+    return run if run.name == name else None

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import Context, copy_context
 from copy import copy
 from pathlib import Path
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from prefect_healing.domain.alert import Mode
 from prefect_healing.domain.options import HealingOptions, Source
-from prefect_healing.errors import ConfigurationError
+from prefect_healing.errors import ConfigurationError, ToolError
 from prefect_healing.registry import register
 from prefect_healing.settings import settings
 
@@ -144,11 +144,9 @@ class _Raised:
             )
 
     def _settle(self) -> None:
-        from prefect_healing.dispatch import dispatch
-
         limit = settings().dispatch_seconds
         try:
-            done = _in_own_thread(lambda: dispatch(self.flow_run.id, self.options), limit, first=_flush_logs)
+            done = _in_own_thread(self._dispatched, limit, first=_flush_logs)
         except _OutOfTime:
             self._log(
                 logging.ERROR,
@@ -156,9 +154,19 @@ class _Raised:
                 f"see `prefect-healing incidents`, or begin it by hand: prefect-healing heal {self.flow_run.id}",
             )
             return
-        self._log(logging.INFO if done.action == "left" else logging.WARNING, opening_line(done))
+        self._log(_level(done), opening_line(done), to_server=False)
         if done.action == "inline" and done.heal_flow_run_id is not None:
             self._heal_inline(done, done.heal_flow_run_id)
+
+    async def _dispatched(self) -> "Dispatched":
+        from prefect_healing.dispatch import dispatch
+        from prefect_healing.stages.failed_run_log import write_line
+
+        done = await dispatch(self.flow_run.id, self.options)
+        # Not through the logger: a process that a signal ends does not send what its loggers still hold.
+        with suppress(ToolError):
+            await write_line(self.flow_run.id, _level(done), opening_line(done))
+        return done
 
     def _heal_inline(self, done: "Dispatched", heal_flow_run_id: UUID) -> None:
         from prefect_healing.inline import run_heal
@@ -180,6 +188,10 @@ class _Raised:
         from prefect.logging.loggers import flow_run_logger
 
         flow_run_logger(self.flow_run).log(level, text, extra={"send_to_api": to_server})
+
+
+def _level(done: "Dispatched") -> int:
+    return logging.INFO if done.action == "left" else logging.WARNING
 
 
 def opening_line(done: "Dispatched") -> str:
@@ -212,7 +224,9 @@ def _in_own_thread(
     current = SettingsContext.get()
 
     def run() -> T:
-        again = nullcontext() if current is None else SettingsContext(profile=current.profile, settings=current.settings)
+        again = (
+            nullcontext() if current is None else SettingsContext(profile=current.profile, settings=current.settings)
+        )
         with again:
             first()
             return asyncio.run(work())

@@ -18,10 +18,13 @@ def incident_table(lines: "list[IncidentLine]") -> "RenderableType":
     """Return incidents as a table."""
     if not lines:
         return "No incidents."
-    table = _table("incident", "status", "flow", "began", "heal run")
+    table = _table("incident", "status", "flow", "began (UTC)", "next")
     for line in lines:
         began = f"{line.began:%Y-%m-%d %H:%M:%S}" if line.began else ""
-        table.add_row(line.incident_id, line.status, line.flow_name, began, line.url or str(line.heal_flow_run_id))
+        verb = "heal" if line.status == "dead" else "show"
+        table.add_row(
+            line.incident_id, line.status, line.flow_name, began, f"prefect-healing {verb} {line.incident_id}"
+        )
     return table
 
 
@@ -55,12 +58,14 @@ def runs_table(rows: "Audit") -> "RenderableType":
     return table
 
 
-def findings_table(findings: "list[Finding]") -> "RenderableType":
-    """Return what doctor found as a table."""
-    table = _table("check", "status", "what was found", "what to do")
+def findings_text(findings: "list[Finding]") -> str:
+    """Return what doctor found, a line each, and below it what to do."""
+    lines: list[str] = []
     for each in findings:
-        table.add_row(each.check, each.status, each.detail, each.remedy)
-    return table
+        lines.append(f"{each.status:7} {each.check}: {each.detail}")
+        if each.remedy:
+            lines.append(f"{'':7} -> {each.remedy}")
+    return "\n".join(lines)
 
 
 def _table(*columns: str) -> Table:

@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     inline_seconds: float = Field(default=300, gt=0, description="Most that an inline heal may take.")
     verify_seconds: float = Field(default=600, gt=0, description="Most that verification waits for a re-run to end.")
     deadline_minutes: float = Field(default=30, gt=0, description="After this an incident is a person's.")
-    retention_days: float = Field(30, ge=1, description="How long a closed incident is kept; never under 24 hours.")
+    retention_days: float = Field(
+        default=30, ge=1, description="How long a closed incident is kept; never under 24 hours."
+    )
     attempts: int = Field(default=2, ge=1, description="Rounds of triage and repair in one incident.")
     tool_calls: int = Field(default=15, ge=1, description="Tool calls in one agent run.")
     turns: int = Field(default=20, ge=1, description="Model calls in one agent run.")

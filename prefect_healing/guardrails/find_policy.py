@@ -11,11 +11,10 @@ TEAM_FILE = Path("deployments/policies/default.yaml")
 
 
 def find_policy(name: str | None, known_tools: Collection[str] | None = None) -> Policy:
-    """Return the policy file `name`; without a name `deployments/policies/default.yaml` below the working directory
-    where there is one, else the built-in policy, which `default` names too. Rules may name `known_tools` only, where
-    given.
+    """Return the policy that is named, else the team's, else the built-in one, which `default` names too.
 
-    Raises ConfigurationError where the file cannot be read or says something unknown.
+    The team's is `deployments/policies/default.yaml` below the working directory. Rules may name `known_tools` only,
+    where given. Raises ConfigurationError where the file cannot be read or says something unknown.
     """
     if name == "default" or (name is None and not TEAM_FILE.is_file()):
         return DEFAULT_POLICY

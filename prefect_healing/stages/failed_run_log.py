@@ -39,4 +39,5 @@ async def say_broken(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[
 def broken_line(identity: str, why: str | None) -> str:
     """Return what is said of an incident whose heal run came to no outcome."""
     reason = bounded(redact(why or "it has no reason"), _WHY_CHARS).rstrip(".")
-    return f"Incident {identity} is open: its heal run broke. {reason}. Then go on with: prefect-healing heal {identity}"
+    then = f"When that is put right, go on with: prefect-healing heal {identity}"
+    return f"Incident {identity} is open: its heal run broke. {reason}. {then}"

@@ -73,7 +73,7 @@ def _cause(report: Report) -> str:
     if diagnosis is None:
         return f"**Cause:** not found. {prose(report.reason, 240)}"
     sure = f"{diagnosis.evidence_status}, {diagnosis.confidence:.0%}"
-    return f"**Cause:** {prose(diagnosis.summary, 200)} ({_spaced(diagnosis.cause)}; {sure})"
+    return f"**Cause:** {prose(diagnosis.summary, 150)} ({_spaced(diagnosis.cause)}; {sure})"
 
 
 def _decisive_line(incident: Incident, diagnosis: Diagnosis | None) -> str:
@@ -105,7 +105,7 @@ def _done(report: Report) -> str:
     if did := [_did(done, receipt) for done in report.rounds for receipt in _receipts(done)]:
         return _listed(did, _DONE_CHARS)
     refused = [
-        f"Nothing. {code(each.action.tool)} was proposed. {prose(each.decision.reason, 160)} {_rule(each.decision)}"
+        f"Nothing. {code(each.action.tool)} was proposed. {prose(each.decision.reason, 140)} {_rule(each.decision)}"
         for done in report.rounds
         for each in (done.mandate.decisions if done.mandate else ())
         if not each.decision.allowed
@@ -120,11 +120,11 @@ def _did(done: Round, receipt: Receipt) -> str:
     rule = _rule(decided) if decided else "Rule: undo of an allowed action"
     url = receipt.data.get("url")
     where = f" {link('Look', url)}." if isinstance(url, str) and is_web_address(url) else ""
-    return f"{said}{prose(receipt.detail, 160)}{where} {rule}"
+    return f"{said}{prose(receipt.detail, 130)}{where} {rule}"
 
 
 def _rule(decision: Decision) -> str:
-    return f"Rule: {code(decision.rule, 140)}"
+    return f"Rule: {code(decision.rule, 120)}"
 
 
 def _why_nothing(report: Report) -> str:
@@ -143,7 +143,7 @@ def _left(report: Report) -> str:
     return _listed(left, _LEFT_CHARS) if left else "Nothing."
 
 
-def _to_do(text: str, proposal: str | None, chars_max: int = 200) -> str:
+def _to_do(text: str, proposal: str | None, chars_max: int = 140) -> str:
     """Return a thing to do. Only our own sentences show a command: what the model proposes is shown as words."""
     if text == proposal or _COMMAND not in text:
         return prose(text, chars_max)
@@ -233,8 +233,9 @@ def _all_left(report: Report) -> str:
 
 
 def _calls(report: Report) -> str:
-    rows = [_call_row(each) for done in report.rounds for each in done.triage.calls]
-    return table(("Call", "Outcome", "Seconds", "Arguments", "Rule"), rows[:_ROWS_MAX])
+    calls = [each for done in report.rounds for each in done.triage.calls]
+    rows = [_call_row(each) for each in calls[:_ROWS_MAX]]
+    return table(("Call", "Outcome", "Seconds", "Arguments", "Rule"), rows)
 
 
 def _call_row(call: CallRecord) -> tuple[str, str, str, str, str]:
@@ -290,7 +291,7 @@ def _listed(items: list[str], chars_max: int) -> str:
     """Return the items that fit on the first screen, the first in any case; the others stand below."""
     shown = [each for at, each in enumerate(items) if at == 0 or sum(map(len, items[: at + 1])) <= chars_max]
     more = len(items) - len(shown)
-    return "<br>".join([*shown, f"and {more} more, below"] if more else shown)
+    return "<br>".join(shown) + (f" ({more} more below)" if more else "")
 
 
 def _spaced(word: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 _TERMINAL_COLORS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&#])")
+_SPECIAL_IN_LINKS = re.compile(r"[\\`*\[\]<>|~&!]")
 _LIKE_AN_ADDRESS = re.compile(r"://|www\.|@|mailto:|xmpp:", re.IGNORECASE)
 _LIKE_A_LIST = re.compile(r"^(\d{0,9})([-+=.)])")
 _IN_LINKS = re.compile(r"[^\w\-.~:/?#@!$&'+,;=%]", re.ASCII)
@@ -22,13 +23,13 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def printable(text: str, chars_max: int) -> str:
-    """Return `text` without control characters, at most about `chars_max` long; says how much was cut from its middle.
+    """Return `text` without control characters, at most about `chars_max` long; says how many were cut from its middle.
 
     Characters that would reorder, hide or break text stand as U+FFFD. Lines end with a newline.
     """
     if len(text) > chars_max:
         head, tail = chars_max * 2 // 3, chars_max - chars_max * 2 // 3
-        text = f"{text[:head]} [... {len(text) - head - tail} characters cut ...] {text[-tail:]}"
+        text = f"{text[:head]} [... {len(text) - head - tail} cut ...] {text[-tail:]}"
     text = _TERMINAL_COLORS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return "".join(each if _shows(each) else "\ufffd" for each in text)
 
@@ -58,11 +59,14 @@ def verbatim(text: str, chars_max: int = 2_000) -> str:
 
 
 def link(text: str, url: str | None) -> str:
-    """Return a link, or the text alone where `url` is no address of the web."""
-    shown = prose(text, 200) or "(no name)"
+    """Return a link, or the text alone where `url` is no address of the web.
+
+    The first UI shows escapes in the text of a link as they stand, so marks are replaced there.
+    """
     if url is None or not is_web_address(url):
-        return shown
-    return f"[{shown}]({_IN_LINKS.sub(_percent, url)})"
+        return prose(text, 200) or "(no name)"
+    shown = _SPECIAL_IN_LINKS.sub("\ufffd", " ".join(printable(text, 200).split()))
+    return f"[{shown or '(no name)'}]({_IN_LINKS.sub(_percent, url)})"
 
 
 def is_web_address(url: str) -> bool:

@@ -56,9 +56,9 @@ class Seen:
         assert found, done.stdout + done.stderr
         return max(found, key=lambda each: each["created"])
 
-    def shown(self, markdown: str, key: str) -> dict[str, str]:
+    def artifact_of(self, markdown: str, key: str, description: str = "") -> dict[str, str]:
         """Return a new artifact with this Markdown."""
-        return self.post("/artifacts/", {"key": key, "type": "markdown", "data": markdown})
+        return self.post("/artifacts/", {"key": key, "type": "markdown", "data": markdown, "description": description})
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from prefect_healing.domain.mandate import Authorized, Mandate
 from prefect_healing.domain.repair import Repair
-from prefect_healing.stages.markdown import as_markdown
+from prefect_healing.stages.markdown import as_description, as_markdown
 from tests.browser.conftest import PICTURES, SCREEN, Seen
 from tests.stages import reports
 
@@ -97,12 +97,14 @@ def test_a_crowded_report_still_shows_all_six_without_scrolling(page: "Page", se
     left = (sentence, *(f"Everything that was found: prefect-healing show {at}" for at in range(9)))
     crowded = reports.escalated(rounds=(done,), left_for_person=left)
 
-    article = opened(page, seen, seen.shown(as_markdown(crowded), "crowded"), ui, "crowded")
+    article = opened(
+        page, seen, seen.artifact_of(as_markdown(crowded), "crowded", as_description(crowded)), ui, "crowded"
+    )
 
     assert_on_screen(article.locator("h2").first, "Escalated: nightly-flights")
     assert_on_screen(article.locator("code").first, "KeyError: dep_delay")
-    assert_on_screen(fact(article, "Done"), "and 4 more, below")
-    assert_on_screen(fact(article, "Left for you"), "more, below")
+    assert_on_screen(fact(article, "Done"), "(4 more below)")
+    assert_on_screen(fact(article, "Left for you"), "more below)")
     assert_on_screen(fact(article, "Failed run"), "dangerous-cougar")
 
 
@@ -111,9 +113,9 @@ def test_no_text_from_outside_becomes_part_of_the_page(page: "Page", seen: Seen,
     """The parser of the unit tests is not the one of either UI, so the hostile texts are shown to both."""
     alerts = list[str]()
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    report = "\n\n".join(as_markdown(reports.hostile(text)) for text in reports.HOSTILE)
+    texts = [as_markdown(reports.hostile(text)) for text in reports.HOSTILE]
 
-    article = opened(page, seen, seen.shown(report, "hostile"), ui, "hostile")
+    article = opened(page, seen, seen.artifact_of("\n\n".join(texts), "hostile"), ui, "hostile")
     links = article.locator("a").evaluate_all("links => links.map(link => link.href)")
 
     assert links

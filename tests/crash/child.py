@@ -23,10 +23,12 @@ from tests.crash import trap
 
 _LATE = (
     "anyio._backends._asyncio",
+    "fastapi",
     "prefect.artifacts",
     "prefect.concurrency.asyncio",
     "prefect.flow_engine",
     "prefect.task_engine",
+    "prefect.utilities.visualization",
     "tests.crash.model",
 )
 """Modules that would be loaded on the way; loaded before the fork, no child pays for them."""

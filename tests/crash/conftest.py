@@ -1,6 +1,7 @@
 """The ground of the crash matrix, and its rows, two of which run at a time."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
@@ -18,15 +20,45 @@ from tests.crash.matrix import Ended, Ground, Row, environment
 
 DEPLOYMENT = "heal/crash"
 _AT_ONCE = 2
-_SERVED_SECONDS = 120
+_WAITING_AT_ONCE = 6
+_START_SECONDS = 180
+_SERVICES_THAT_NOTHING_HERE_NEEDS = (
+    "CANCELLATION_CLEANUP",
+    "EVENT_LOGGER",
+    "EVENT_PERSISTER",
+    "FOREMAN",
+    "LATE_RUNS",
+    "PAUSE_EXPIRATIONS",
+    "SCHEDULER",
+    "TASK_RUN_RECORDER",
+    "TRIGGERS",
+)
 _STOP_SECONDS = 20
 
 
 @pytest.fixture(scope="session")
-def ground(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a Prefect server, return the URL of its API; the one of other tests gives no lease back that ran out."""
+    home, port = tmp_path_factory.mktemp("server"), _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    idle = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _SERVICES_THAT_NOTHING_HERE_NEEDS}
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            env={**os.environ, **idle, "PREFECT_HOME": str(home)},
+            stdout=log,
+            stderr=log,
+        )
+        _wait_until(lambda: _answers(url), (home / "log").read_text)
+        yield url
+        _end(process)
+
+
+@pytest.fixture(scope="session")
+def ground(whole_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Return what all rows share, with the warm process started under their environment."""
-    given = environment(prefect_server, Path(__file__).with_name("policy.yaml"))
-    ground = Ground(tmp_path_factory.mktemp("crash"), prefect_server, given)
+    given = environment(whole_server, Path(__file__).with_name("policy.yaml"))
+    ground = Ground(tmp_path_factory.mktemp("crash"), whole_server, given)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
             patch.setenv(name, value)
@@ -55,27 +87,16 @@ def came_through(ground: Ground) -> Callable[[str], Ended]:
 @pytest.fixture(scope="session")
 def rows(ground: Ground, request: pytest.FixtureRequest) -> Iterator[dict[Row, Future[Ended]]]:
     """Return every selected row under way, in the order in which their tests ask for them."""
-    with ThreadPoolExecutor(_AT_ONCE) as busy, ThreadPoolExecutor(8) as waiting:
-        yield {row: (waiting if _mostly_waits(row) else busy).submit(ground.run, row) for row in _selected(request)}
-
-
-def _wait_for(ground: Ground, deployment: str) -> None:
-    until = time.monotonic() + _SERVED_SECONDS
-    with SyncPrefectClient(ground.api_url) as client:
-        while time.monotonic() < until:
-            with suppress(ObjectNotFound):
-                client.read_deployment_by_name(deployment)
-                return
-            time.sleep(0.5)
-    raise TimeoutError(f"{deployment} is not served: {(ground.folder / 'served.log').read_text()[-4000:]}")
+    busy, waiting = ThreadPoolExecutor(_AT_ONCE), ThreadPoolExecutor(_WAITING_AT_ONCE)
+    yield {row: (waiting if _mostly_waits(row) else busy).submit(ground.run, row) for row in _selected(request)}
+    for pool in (busy, waiting):
+        pool.shutdown(cancel_futures=True)
 
 
 def _selected(request: pytest.FixtureRequest) -> Iterator[Row]:
     for item in request.session.items:
-        row = (
-            item.callspec.params.get("row") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
-        )
-        if isinstance(row, Row):
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and isinstance(row := callspec.params.get("row"), Row):
             yield row
 
 
@@ -96,10 +117,42 @@ def served(ground: Ground) -> Iterator[Path]:
             stdout=log,
             stderr=log,
         )
-        _wait_for(ground, DEPLOYMENT)
+        _wait_until(lambda: _is_served(ground, DEPLOYMENT), (ground.folder / "served.log").read_text)
         yield current
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
+        _end(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _is_served(ground: Ground, deployment: str) -> bool:
+    with SyncPrefectClient(ground.api_url) as client, suppress(ObjectNotFound):
+        return client.read_deployment_by_name(deployment) is not None
+    return False
+
+
+def _wait_until(there: Callable[[], bool], log: Callable[[], str]) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while not there():
+        if time.monotonic() > until:
+            raise TimeoutError(f"A process did not start: {log()[-4000:]}")
+        time.sleep(0.5)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

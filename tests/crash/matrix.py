@@ -94,6 +94,7 @@ class Ground:
         phase: Phase | None = None,
         unreachable_from: str | None = None,
         deployment: str = "heal/nowhere",
+        meet_at: str | None = None,
     ) -> Plan:
         """Write the plan of a new row, with a failed flow run of its own to heal."""
         row = f"row-{uuid4().hex[:8]}"
@@ -109,6 +110,7 @@ class Ground:
             phase=phase,
             unreachable_from=unreachable_from,
             deployment=deployment,
+            meet_at=meet_at,
         )
         trap.write_atomically(folder / "plan.json", made.model_dump_json())
         return made

@@ -8,10 +8,11 @@ from tests.crash.matrix import boundaries
 pytestmark = pytest.mark.crash
 
 
-def test_of_two_heal_runs_of_one_incident_one_waits_and_nothing_is_done_twice(ground, came_through):
+@pytest.mark.parametrize("meet_at", ["token-key", "round-1/mandate", "body of book"])
+def test_of_two_heal_runs_of_one_incident_one_waits_and_nothing_is_done_twice(meet_at, ground, came_through):
     """Both end; the second finds what the first persisted: no effect, no question to the model, no report again."""
     expected = came_through("healed")
-    plan = ground.plan("healed")
+    plan = ground.plan("healed", meet_at=meet_at)
 
     both = [ground.start(plan, heal_beside, f"beside-{plan.row}", plan.row) for _ in range(2)]
     codes = [ground.finish(each, plan) for each in both]
@@ -21,6 +22,7 @@ def test_of_two_heal_runs_of_one_incident_one_waits_and_nothing_is_done_twice(gr
     assert codes == [0, 0], ended.log
     assert ended.report is not None, ended.log
     assert ended.report.outcome == "healed"
+    assert passed.count(meet_at) == 1
     assert ended.effects == expected.effects
     assert len(ended.asked) == len(expected.asked)
     assert passed.count("lock of incident") == 2

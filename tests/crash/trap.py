@@ -6,6 +6,7 @@ results and journal go to, the model, and the tools.
 
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect_healing.domain.record import Record
 
 PLAN = "CRASH_PLAN"
+_MEET_SECONDS = 10
 Phase = Literal["before", "torn", "after"]
 
 _times = Counter[str]()
@@ -25,7 +27,8 @@ class Plan(Record):
     """What one row of the matrix does: which script, and where its first process dies.
 
     `unreachable_from` names the boundary from which on the storage answers that process no more. `deployment` heals
-    where there is one of that name, else the process itself.
+    where there is one of that name, else the process itself. `meet_at` names a boundary at which two processes wait
+    for each other, as long as the one might still come.
     """
 
     row: str
@@ -37,6 +40,7 @@ class Plan(Record):
     phase: Phase | None = None
     unreachable_from: str | None = None
     deployment: str = "heal/nowhere"
+    meet_at: str | None = None
 
     @property
     def passed(self) -> Path:
@@ -80,8 +84,17 @@ def reached(boundary: str, phase: Phase) -> None:
     """Note that this process got here, and end it where the plan says so."""
     with plan().passed.open("a") as file:
         file.write(f"{boundary} | {phase}\n")
+    if plan().meet_at == boundary and phase == "before":
+        _meet()
     if springs(boundary, phase):
         die()
+
+
+def _meet() -> None:
+    folder, until = Path(plan().folder), time.monotonic() + _MEET_SECONDS
+    (folder / f"here-{os.getpid()}").touch()
+    while len(list(folder.glob("here-*"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def springs(boundary: str, phase: Phase) -> bool:
