@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from prefect import flow
+from prefect import flow, tags
 
 from prefect_healing.domain.alert import Alert, incident_id
 from prefect_healing.domain.mandate import Mandate
@@ -10,7 +10,7 @@ from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.repair import Repair, RollBack
 from prefect_healing.domain.report import Round, Triage
 from prefect_healing.domain.verification import Verification
-from prefect_healing.heal_runs import incident_lock
+from prefect_healing.heal_runs import HEALING_TAG, incident_lock
 from prefect_healing.journal import open_journal
 from prefect_healing.locks import forget, one_writer
 from prefect_healing.settings import settings
@@ -53,11 +53,12 @@ async def heal(alert: Alert, options: HealingOptions = _DEFAULTS) -> "State[str]
         incident = await open_incident(alert, options)
         bench = await open_workbench(incident.id)
         rounds: list[Round] = []
-        for number in range(1, bench.settings.attempts + 1 if incident.still_failed else 1):
-            rounds.append(await _round(bench, number))
-            if not _worth_another(rounds[-1]):
-                break
-            bench = await next_round_after(bench, rounds[-1])
+        with tags(HEALING_TAG, f"incident:{incident.id}"):
+            for number in range(1, bench.settings.attempts + 1 if incident.still_failed else 1):
+                rounds.append(await _round(bench, number))
+                if not _worth_another(rounds[-1]):
+                    break
+                bench = await next_round_after(bench, rounds[-1])
         closed = await report(bench, tuple(rounds))
     await forget(lock)
     return terminal_state(closed)

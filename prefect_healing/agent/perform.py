@@ -15,6 +15,7 @@ from prefect_healing.errors import StorageUnavailable, ToolError, ToolFailed, To
 from prefect_healing.models.model import ToolCall
 from prefect_healing.tools.evidence import Spilled, spill_key
 from prefect_healing.tools.tool import AnyTool
+from prefect_healing.tools.toolset import offered_name
 from prefect_healing.workbench import Workbench
 
 
@@ -81,7 +82,8 @@ async def perform(invocation: Invocation) -> str:
 @cache
 def task_for(tool: AnyTool) -> "Callable[[Invocation], Coroutine[Any, Any, str]]":
     """Return the task that performs `tool`, under the tool's own name and retries."""
-    return perform.with_options(name=tool.name, task_run_name=tool.name, retries=tool.retries)
+    name = offered_name(tool)
+    return perform.with_options(name=name, task_run_name=name, retries=tool.retries)
 
 
 async def _outcome(invocation: Invocation) -> tuple[str, Previewed | None]:

@@ -14,7 +14,7 @@ from prefect_healing.stages.failed_run_log import write_line
 from prefect_healing.stages.markdown import as_description, as_markdown
 from prefect_healing.stages.naming import rename_own_run
 from prefect_healing.stages.triage import answers_in
-from prefect_healing.tools._prefect_api import prefect_client, url_of
+from prefect_healing.tools._prefect_api import bounded, prefect_client, url_of
 from prefect_healing.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -142,12 +142,27 @@ async def _tell(closed: Report) -> None:
         as_markdown(closed), key=f"incident-{incident.id.lower()}", description=as_description(closed)
     )
     cause = closed.diagnosis.cause if closed.diagnosis else "unknown"
+    _tell_own_log(closed)
     await rename_own_run(f"heal {incident.subject.flow_name}: {closed.outcome}")
     async with prefect_client() as client:
         await add_tags(client, incident.subject.flow_run_id, f"incident:{incident.id}")
         if (own := _own_id()) is not None:
             await add_tags(client, own, f"outcome:{closed.outcome}", f"cause:{cause}")
         await _last_words(closed)
+
+
+def _tell_own_log(closed: Report) -> None:
+    """Put the outcome into the heal run's own log, the first thing its page shows."""
+    from prefect import get_run_logger
+    from prefect.exceptions import MissingContextError
+
+    try:
+        logger = get_run_logger()
+    except MissingContextError:  # Told from outside a run, as tests do.
+        return
+    logger.info("%s: %s", closed.outcome.replace("_", " "), closed.reason)
+    if closed.diagnosis and closed.diagnosis.decisive_line:
+        logger.info("The decisive line: %s", bounded(closed.diagnosis.decisive_line, 500))
 
 
 def last_line(closed: Report) -> str:
