@@ -5,7 +5,7 @@ import json as jsonlib
 import os
 import sys
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -27,12 +27,15 @@ app = App(
 )
 
 
-def main() -> None:
-    """Run the command line; an error is one message and exit status 1, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, on the process's own arguments where none are given.
+
+    An error is one message and exit status 1, never a traceback.
+    """
     # Prefect's lines of each task and state stand in the runs' logs on the server; here they would hide ours.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
     try:
-        app()
+        app(sys.argv[1:] if arguments is None else arguments)
     except HealingError as error:
         _fail(str(error))
     except KeyboardInterrupt:

@@ -89,7 +89,7 @@ async def _look(tool: AnyTool, context: ToolContext, arguments: JsonObject) -> A
         try:
             return await tool.look(context, arguments)
         except ToolFailed as error:
-            raise ActionInterrupted(f"{tool.name} was begun, and looking whether it took effect failed: {error}") from error
+            raise ActionInterrupted(f"{tool.name} was begun; looking whether it took effect failed: {error}") from error
     if not tool.takes_key:
         raise ActionInterrupted(f"{tool.name} was begun and interrupted, and cannot tell whether it took effect.")
     return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect_healing.domain.record import Record
+from prefect_healing.errors import StorageUnavailable
 from prefect_healing.journal import Journal
 
 if TYPE_CHECKING:
@@ -105,7 +106,11 @@ async def _acquire(client: "PrefectClient", name: str, journal: Journal, wait_se
         await asyncio.sleep(_POLL_SECONDS)
     host, pid, started = this_process()
     holder = Holder(lease_id=lease_id, host=host, pid=pid, started=started)
-    await journal.write(key, holder)
+    try:
+        await journal.write(key, holder)
+    except StorageUnavailable:
+        await client.release_concurrency_slots_with_lease(lease_id)
+        raise
     return holder
 
 

@@ -14,7 +14,7 @@ from prefect_healing.agent.transcript import Transcript
 from prefect_healing.clock import now
 from prefect_healing.domain.record import JsonObject, Record
 from prefect_healing.errors import ConfigurationError, ModelMisbehaved, ModelUnavailable
-from prefect_healing.models.model import Reply
+from prefect_healing.models.model import Reply, Request
 from prefect_healing.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -119,10 +119,9 @@ async def _worth_another_try(task: "Task[..., str]", task_run: "TaskRun", state:
 async def ask(exchange: Exchange) -> str:
     """Return the JSON text of an Asked. Counts the call against the budget before it is sent."""
     bench, agent = exchange.bench, exchange.agent
-    request = exchange.transcript.request(agent.budget.reply_tokens)
     before = await bench.journal.read(exchange.sending_key, Sending)
     lost_usd = before.lost_usd if before else 0.0
-    ceiling_usd = agent.model.cost_ceiling_usd(request)
+    request, ceiling_usd = _affordable(exchange, lost_usd)
     beyond = exchange.spent.beyond(agent.budget, lost_usd + ceiling_usd)
     if beyond is None and now() > exchange.deadline_at:
         beyond = f"The incident's deadline, {exchange.deadline_at:%H:%M:%S} UTC, has passed."
@@ -143,6 +142,18 @@ async def ask(exchange: Exchange) -> str:
         reply, unavailable = None, bench.redacted(str(error))
     seconds = (now() - exchange.began_at).total_seconds()  # Of all tries, and of the waits between them.
     return Asked(reply=reply, unavailable=unavailable, lost_usd=lost_usd, seconds=seconds).model_dump_json()
+
+
+def _affordable(exchange: Exchange, lost_usd: float) -> tuple[Request, float]:
+    """Return the call with the longest reply that the budget still pays for, else the shortest, and its ceiling."""
+    agent, tokens = exchange.agent, exchange.agent.budget.reply_tokens
+    while True:
+        request = exchange.transcript.request(tokens)
+        ceiling_usd = agent.model.cost_ceiling_usd(request)
+        fits = exchange.spent.cost_usd + lost_usd + ceiling_usd <= agent.budget.cost_usd
+        if fits or tokens // 2 < agent.budget.reply_tokens_min:
+            return request, ceiling_usd
+        tokens //= 2
 
 
 def _sending(exchange: Exchange, before: Sending | None, ceiling_usd: float) -> Sending:

@@ -6,7 +6,11 @@ from prefect_healing.settings import Settings
 
 
 class Budget(Record):
-    """The limits of one agent run. Everything has a limit."""
+    """The limits of one agent run. Everything has a limit.
+
+    `reply_tokens` is the longest reply, thinking included; it is halved, down to `reply_tokens_min`, where the dollars
+    that are left would not pay for it.
+    """
 
     turns: int
     tool_calls: int
@@ -15,7 +19,8 @@ class Budget(Record):
     minutes: float
     output_chars: int
     identical_calls: int = 2
-    reply_tokens: int = 4_096
+    reply_tokens: int = 8_192
+    reply_tokens_min: int = 2_048
 
     @classmethod
     def of(cls, settings: Settings) -> "Budget":

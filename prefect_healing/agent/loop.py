@@ -23,6 +23,7 @@ from prefect_healing.models.reply_steps import MalformedCall, calls_of, reason_f
 from prefect_healing.workbench import Workbench
 
 _CONTINUATIONS_MAX = 3
+_ARGUMENT_CHARS_SHOWN = 2_000  # of a call that was refused
 
 
 class Ending(Record):
@@ -157,7 +158,7 @@ _TERMINAL = Decision(verdict="allow", rule="how an agent ends", reason="It chang
 
 def refused(call: ToolCall, reason: str, decision: Decision | None = None) -> Observation:
     """Return what a model is told of a call that was not made."""
-    shown = call.model_copy(update={"arguments": {}}) if len(repr(call.arguments)) > 2_000 else call
+    shown = call.model_copy(update={"arguments": {}}) if len(repr(call.arguments)) > _ARGUMENT_CHARS_SHOWN else call
     decision = decision or Decision(verdict="deny", rule="guard of the loop", reason=reason)
     return Observation(call=shown, status="refused", text=reason, decision=decision, started_at=now())
 

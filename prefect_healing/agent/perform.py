@@ -47,7 +47,7 @@ class Invocation:
     retry_jitter_factor=0.5,
 )
 async def perform(invocation: Invocation) -> str:
-    """Return the JSON text of the Observation. A tool that fails is an answer too; only an unavailable one is retried."""
+    """Return the JSON text of the Observation. A tool that fails is an answer; only an unavailable one is retried."""
     started = now()
     try:
         text, previewed = await _outcome(invocation)
@@ -60,7 +60,7 @@ async def perform(invocation: Invocation) -> str:
         text, previewed, status = str(error), None, "failed"
     except StorageUnavailable:
         raise
-    except Exception as error:  # A defect of one tool must not end the investigation; it is told as what it is.
+    except Exception as error:  # noqa: BLE001 - a defect of one tool is told as what it is, and ends nothing
         text, previewed, status = f"The tool broke: {type(error).__name__}: {error}", None, "failed"
     text = invocation.bench.redacted(text)
     shown = await _shown(invocation, text)

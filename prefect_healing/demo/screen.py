@@ -61,7 +61,7 @@ class Screen:
 
 def _table(rows: tuple[ScenarioResult, ...], *, with_proof: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    names = ["scenario", "cause found", "action", *(["proof"] if with_proof else []), "outcome", "seconds"]
+    names = ["scenario", "cause found", "action", *(["proof"] if with_proof else []), "outcome", "s"]
     for name in names:
         table.add_column(name, no_wrap=name != "proof")
     for row in rows:

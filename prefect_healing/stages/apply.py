@@ -92,7 +92,7 @@ async def _refusal(undertaking: Undertaking) -> str | None:
         scope = await tool.run_preview(bench.context(), action.arguments)
     except StorageUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - nothing was begun, and what cannot be previewed is not done
+    except Exception as error:  # Nothing was begun; what cannot be previewed is not done.
         if isinstance(error, ToolUnavailable) and not _last_try(tool):
             raise
         return f"The preview no longer holds: {error}"

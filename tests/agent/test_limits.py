@@ -11,14 +11,17 @@ from prefect_healing.models.scripted import Scripted
 from tests.agent.benches import CONCLUDES, Bodies, Heard, agent_of, bench_of, echoes
 
 
-
 class Killed(BaseException):
     """The process is gone."""
 
 
 def endless(usage: Usage | None = None):
     """Return a script that never concludes and never asks the same twice."""
-    return lambda request: Scripted.calls(("echo", {"word": str(len(request.messages))}), usage=usage)
+    return lambda request: echoes_at(request, usage)
+
+
+def echoes_at(request, usage):
+    return Scripted.calls(("echo", {"word": str(len(request.messages))}), usage=usage)
 
 
 async def test_fifteen_tool_calls_are_made_and_no_more(tmp_path):
@@ -52,6 +55,24 @@ async def test_a_call_that_could_cost_too_much_is_not_sent(tmp_path):
 
     assert len(model.requests) == 1
     assert ending.beyond == "$0.250 of $0.50 are spent and the next call may cost $0.300."
+
+
+async def test_a_reply_may_be_as_long_as_the_dollars_that_are_left_allow(tmp_path):
+    """Better a shorter reply than none: its limit is halved until the call fits, down to one that can conclude."""
+
+    class Priced(Heard):
+        def cost_ceiling_usd(self, request):
+            return request.max_tokens / 100_000
+
+    spends = endless(Usage(cost_usd=0.16))
+    model = Priced([spends, spends, spends, CONCLUDES])
+
+    ending = await run_agent(
+        agent_of(model, cost_usd=0.37, reply_tokens=8_000, reply_tokens_min=4_000), bench_of(tmp_path, Bodies().tool)
+    )
+
+    assert [request.max_tokens for request in model.requests] == [8_000, 8_000, 4_000]
+    assert ending.beyond is not None
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def bench(tmp_path):
 
 
 CALL = ToolCall(id="toolu_0_0", name="echo", arguments={"word": "a"})
-AGENT = agent_of(Heard([]))
+AGENT, HERE = agent_of(Heard([])), Position(1, 1, 1)
 KEYED = {
     "agent.name": {"agent": replace(AGENT, name="specialist")},
     "agent.prompt_version": {"agent": replace(AGENT, prompt_version="other")},
@@ -61,11 +61,11 @@ IGNORED = {
 }
 
 
-def invocation(bench, agent=AGENT, at=Position(1, 1, 1), call=CALL):
+def invocation(bench, agent=AGENT, at=HERE, call=CALL):
     return Invocation(bench, agent, bench.toolset.get("echo"), call, call.arguments, ALLOW, at, "E2")
 
 
-def exchange(bench, agent=AGENT, at=Position(1, 1, 1)):
+def exchange(bench, agent=AGENT, at=HERE):
     return Exchange(bench, agent, opening(bench), Spent(), at, datetime.now(UTC))
 
 
@@ -205,7 +205,8 @@ async def test_a_question_ends_the_run_and_its_answer_goes_on_at_no_cost(tmp_pat
 
 
 async def test_an_answer_is_evidence_that_can_be_cited(tmp_path):
-    cites = Scripted.calls(("conclude", {**CONCLUDES.blocks[0]["input"], "cites": ["E2"], "decisive_line": "It is on."}))
+    said = {**CONCLUDES.blocks[0]["input"], "cites": ["E2"], "decisive_line": "It is on."}
+    cites = Scripted.calls(("conclude", said))
 
     ending = await run_agent(agent_of(Heard([QUESTION, cites])), bench_of(tmp_path), (answer("It is on."),))
 

@@ -1,18 +1,17 @@
 """The boundaries of a heal run, by the scenario that passes them first, in the order in which they are passed.
 
 `body of` and `model` are code that runs; everything else is a file that is written, `result of` by Prefect for a task
-or a flow of that name, the others by the journal. `time 2` is the second time that a process comes there: the first
-`result of book` is its preview's, the second its effect's.
+or a flow of that name, the others by the journal. `time 2` is the second time that a process comes there.
 """
 
 from tests.crash.matrix import Row
 
 BOUNDARIES = {
     "healed": (
+        "lock of incident",
         "policy",
         "token-key",
         "incident",
-        "lock of incident",
         "round-1/models",
         "round-1/sent/triage-crash-1/0",
         "model",
@@ -21,8 +20,8 @@ BOUNDARIES = {
         "body of preview_book",
         "body of preview_restore",
         "result of look_at_target",
-        "result of book",
-        "result of restore",
+        "result of preview_book",
+        "result of preview_restore",
         "round-1/sent/triage-crash-1/1",
         "model, time 2",
         "result of ask, time 2",
@@ -33,12 +32,12 @@ BOUNDARIES = {
         "intention of book",
         "body of book",
         "receipt of book",
-        "result of book, time 2",
+        "result of book",
         "body of preview_restore, time 2",
         "intention of restore",
         "body of restore",
         "receipt of restore",
-        "result of restore, time 2",
+        "result of restore",
         "round-1/repair",
         "body of check of book",
         "body of check of restore",
@@ -62,12 +61,12 @@ BOUNDARIES = {
     ),
     "letter": (
         "body of preview_send_letter",
-        "result of send_letter",
+        "result of preview_send_letter",
         "body of preview_send_letter, time 2",
         "intention of send_letter",
         "body of send_letter",
         "receipt of send_letter",
-        "result of send_letter, time 2",
+        "result of send_letter",
         "body of check of send_letter",
     ),
     "asked": (

@@ -84,9 +84,9 @@ def came_through(ground: Ground) -> Callable[[str], Ended]:
     return ended
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def rows(ground: Ground, request: pytest.FixtureRequest) -> Iterator[dict[Row, Future[Ended]]]:
-    """Return every selected row under way, in the order in which their tests ask for them."""
+    """Start every selected row at once, in the order of their tests, whichever test is first."""
     busy, waiting = ThreadPoolExecutor(_AT_ONCE), ThreadPoolExecutor(_WAITING_AT_ONCE)
     yield {row: (waiting if _mostly_waits(row) else busy).submit(ground.run, row) for row in _selected(request)}
     for pool in (busy, waiting):

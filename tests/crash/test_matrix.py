@@ -23,8 +23,8 @@ def test_a_killed_heal_ends_as_if_it_had_not_been_killed(row, rows, came_through
     assert ended.deaths == (-9, 0), ended.log
     assert ended.report is not None, ended.log
     assert ended.asked_again == []
-    assert len(ended.asked) - len(expected.asked) <= 1, "At most the call in flight is sent twice."
-    assert len(more_than_once(ended.asked)) <= 1
+    assert more_than_once(ended.asked) == ([ended.asked[ended.asked_before - 1]] if _lost_a_reply(row) else [])
+    assert len(ended.asked) - len(expected.asked) == _lost_a_reply(row)
     if row in UNKNOWN_AFTERWARDS:
         assert ended.report.outcome == "escalated"
         assert ended.statuses == [[("send_letter", "unknown")]]
@@ -33,6 +33,13 @@ def test_a_killed_heal_ends_as_if_it_had_not_been_killed(row, rows, came_through
         assert ended.report.outcome == expected.report.outcome
         assert ended.statuses == expected.statuses
         assert ended.effects == expected.effects
+
+
+def _lost_a_reply(row):
+    """Say whether the process died between a reply and its being stored: only then is a call sent twice."""
+    return (row.boundary.startswith("model") and row.phase == "after") or (
+        row.boundary.startswith("result of ask") and row.phase == "torn"
+    )
 
 
 def test_every_boundary_has_its_rows(came_through):

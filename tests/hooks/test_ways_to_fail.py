@@ -171,7 +171,7 @@ def _started(folder: Path, name: str, asleep: str, *arguments: str) -> "subproce
 
 
 async def _is_there(file: Path) -> bool:
-    return file.exists()
+    return file.exists()  # noqa: ASYNC240 - looked at once in a while
 
 
 async def test_a_process_that_is_told_to_end(script: "subprocess.Popen[bytes]", name: str):
@@ -219,7 +219,10 @@ async def _incident_tags(flow_run_id: UUID) -> list[str]:
 
 
 async def _child_of(pid: int) -> int | None:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return await asyncio.to_thread(_a_child_of, pid)
+
+
+def _a_child_of(pid: int) -> int | None:
     threads = Path(f"/proc/{pid}/task").iterdir()
-    found = children or [child for each in threads for child in (each / "children").read_text().split()]
+    found = [child for each in threads for child in (each / "children").read_text().split()]
     return int(found[0]) if found else None

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from prefect_healing.domain.incident import Attempt
 from prefect_healing.domain.mandate import Mandate
@@ -43,7 +44,7 @@ async def case(world: World):
         world.tool("send"),
         world.tool("ring", takes_key=True, retries=1, undo="no_such_tool"),
     ]
-    with healing(tools=tools):
+    with healing(tools=tools), temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}):  # Undone outside a flow.
 
         async def open_case(policy: Policy = EVERYTHING, **changes: object) -> Case:
             return Case(world, await opened(policy, **changes))

@@ -2,16 +2,11 @@
 
 import pytest
 
+from prefect_healing.domain.repair import Receipt
 from prefect_healing.effects import Intention, apply_once, effect_id, was_begun
 from prefect_healing.errors import ToolFailed, ToolUnavailable
-from prefect_healing.domain.repair import Receipt
 from prefect_healing.tools.tool import Applied, ToolContext, tool
-from tests.stages.world import Killed, World, action, workbench
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+from tests.stages.world import Killed, action, workbench
 
 
 async def applied(bench, made, name="fill") -> Receipt:

@@ -80,14 +80,13 @@ async def test_a_repair_that_does_not_help_is_undone_and_tried_once_more(failed_
     assert "Round 1 did not help: tried: fill x. Afterwards: fill was looked at." in openings[1]
 
 
-@pytest.mark.parametrize("attempts", [1, 3])
-async def test_attempts_limit_the_rounds(failed_run, world, tools, attempts):
+async def test_attempts_limit_the_rounds(failed_run, world, tools):
     world.status = "inconclusive"
 
-    report = await healed(failed_run, proposes("fill"), tools, attempts=attempts)
+    report = await healed(failed_run, proposes("fill"), tools, attempts=1)
 
-    assert len(report.rounds) == attempts
-    assert world.done == ["fill", "empty"] * attempts
+    assert len(report.rounds) == 1
+    assert world.done == ["fill", "empty"]
     assert report.outcome == "rolled_back"
 
 
@@ -166,9 +165,9 @@ async def test_a_question_escalates_and_its_answer_goes_on(failed_run, world, to
     whatever became of its file."""
     file = tmp_path / "policy.yaml"
     file.write_text(policy_to_yaml(EVERYTHING))
-    forbids = Scripted.calls(("preview_fill", {"item": "x"}))
+    preview = Scripted.calls(("preview_fill", {"item": "x"}))
     second = Scripted.calls(("ask_person", {"question": "Really?", "why": "to know", "summary": "It is off."}))
-    model = Heard([QUESTION, second, forbids, lambda request: concludes_with(request)])
+    model = Heard([QUESTION, second, preview, concludes_with])
 
     with healing(model=model, tools=tools, mode=None) as _, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HEALING_POLICY", str(file))

@@ -6,12 +6,7 @@ from prefect_healing.clock import now
 from prefect_healing.domain.repair import Receipt, Repair
 from prefect_healing.errors import ToolFailed, ToolUnavailable
 from prefect_healing.stages.verify import verify
-from tests.stages.world import World, workbench
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+from tests.stages.world import workbench
 
 
 def repair_of(*statuses: str, tool: str = "fill") -> Repair:
