@@ -58,7 +58,8 @@ async def _end_of(heal_flow_run_id: UUID, say: Callable[[str], None]) -> None:
 
 
 def _line(done: Dispatched) -> str:
-    where = f": {done.url}" if done.url else ""
-    warning = f" ({done.warning})" if done.warning else ""
     incident = f"Incident {done.incident_id}: " if done.incident_id else ""
-    return f"{incident}{done.reason}{warning}{where}"
+    here = " Healing in this process." if done.action == "inline" else ""
+    warning = f" ({done.warning})" if done.warning else ""
+    where = f" {done.url}" if done.url else ""
+    return f"{incident}{done.reason}{here}{warning}{where}"

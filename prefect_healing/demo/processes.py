@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from prefect_healing.errors import HealingError
+from prefect_healing.errors import ConfigurationError
 
 _GRACE_SECONDS = 8.0
 _LINES_SHOWN = 15
 
 
-class ProcessDied(HealingError):
+class ProcessDied(ConfigurationError):
     """A process that the demo needs has ended."""
 
 

@@ -13,7 +13,7 @@ from prefect_healing.models.scripted import Scripted, result_text
 from prefect_healing.tools.tool import Applied, ToolContext, tool
 from tests.agent.benches import CONCLUDES, HAND_OVER, Bodies, Heard, Told, agent_of, bench_of, echoes, token_in
 
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 20
 
 CALL = {"type": "tool_use", "name": "echo", "input": {"word": "a"}}
 

@@ -26,7 +26,7 @@ ASKS: JsonObject = {"question": "May it run twice?", "why": "It may write twice.
 CONCLUDES: JsonObject = {
     "cause": "upstream_unavailable",
     "summary": "The vendor was down.",
-    "disposition": "escalate",
+    "disposition": "hand_over",
     "transience": "transient",
     "confidence": 0.9,
     "confidence_reason": "It says so.",
@@ -127,9 +127,7 @@ def test_incidents_are_listed_with_what_to_do_next(cli: Cli, closed: list[str]):
     lines = cli("incidents", "--json").json
 
     assert all(f"prefect-healing show {each}" in table for each in closed)
-    assert dict.fromkeys(closed, "escalated").items() <= {
-        line["incident_id"]: line["status"] for line in lines
-    }.items()
+    assert dict.fromkeys(closed, "escalated").items() <= {line["incident_id"]: line["status"] for line in lines}.items()
 
 
 def test_a_closed_incident_is_not_healed_twice_by_mistake(cli: Cli, closed: list[str]):

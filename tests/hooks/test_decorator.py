@@ -14,17 +14,17 @@ def mine(flow: object, flow_run: object, state: object) -> None: ...
 
 def test_below_flow_it_says_where_it_belongs():
     """`@flow` over it would throw the hooks away."""
-    with pytest.raises(ConfigurationError, match="was given nightly.*Put it above @flow"):
+    with pytest.raises(ConfigurationError, match=r"was given nightly.*Put it above @flow"):
 
         @flow
-        @self_healing  # pyright: ignore
+        @self_healing  # pyright: ignore[reportArgumentType]
         def nightly() -> None: ...
 
 
 @pytest.mark.parametrize("what", [42, "nightly", len, object()])
 def test_on_anything_but_a_flow_it_says_what_it_was_given(what: object):
     with pytest.raises(ConfigurationError, match="is no flow"):
-        self_healing(mode="heal")(what)  # pyright: ignore
+        self_healing(mode="heal")(what)  # pyright: ignore[reportArgumentType]
 
 
 def test_hooks_of_the_user_come_first_and_stay():

@@ -100,7 +100,7 @@ from prefect_healing import self_healing
 from prefect_healing.models.scripted import Scripted
 
 CONCLUSION = dict(
-    cause="code_bug", summary="A column was renamed.", disposition="escalate", transience="permanent", confidence=1.0,
+    cause="code_bug", summary="A column was renamed.", disposition="hand_over", transience="permanent", confidence=1.0,
     confidence_reason="It says so.", evidence_status="confirmed", cites=["E1"], actions=[],
 )
 

@@ -34,7 +34,7 @@ def failing(name: str, *says: str) -> list[UUID]:
     def nightly(say: str) -> None:
         raise ConnectionError(say)
 
-    return [failed_run_id(nightly(say, return_state=True)) for say in says]  # pyright: ignore
+    return [failed_run_id(nightly(say, return_state=True)) for say in says]  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ async def test_a_run_that_is_well_by_now_is_left(name: str, waiting: None):
 
 
 async def test_a_run_that_does_not_exist_is_said_not_to():
-    with pytest.raises(HealingError, match="There is no flow run .* Copy its id"):
+    with pytest.raises(HealingError, match=r"There is no flow run .* Copy its id"):
         await dispatch(uuid4(), HealingOptions())
 
 

@@ -101,7 +101,7 @@ async def test_parameters_that_do_not_validate(name: str, waiting: None):
     def nightly(day: int) -> None: ...
 
     with pytest.raises(ParameterTypeError):
-        nightly("yesterday")  # pyright: ignore
+        nightly("yesterday")  # pyright: ignore[reportArgumentType]
 
     await assert_an_incident_names(name, "Failed")
 
@@ -128,7 +128,7 @@ async def test_a_flow_that_is_cancelled_from_outside(name: str, waiting: None):
         began.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(nightly())  # pyright: ignore
+    running = asyncio.create_task(nightly())  # pyright: ignore[reportArgumentType]
     await began.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

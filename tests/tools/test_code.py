@@ -217,7 +217,7 @@ def _commit(root: Path, subject: str, at: str | None = None) -> str:
 
     (root / "pipe.py").unlink(missing_ok=True)
     git("init", "--quiet")
-    git("add", "--all")
+    git("add", "--all", "--", ".", ":!*__pycache__*")
     git("commit", "--quiet", "--message", subject)
     return git("rev-parse", "HEAD")
 
