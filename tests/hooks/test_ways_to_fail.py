@@ -171,7 +171,7 @@ def _started(folder: Path, name: str, asleep: str, *arguments: str) -> "subproce
 
 
 async def _is_there(file: Path) -> bool:
-    return file.exists()  # noqa: ASYNC240 - looked at once in a while
+    return file.exists()
 
 
 async def test_a_process_that_is_told_to_end(script: "subprocess.Popen[bytes]", name: str):
