@@ -140,6 +140,8 @@ async def ask(exchange: Exchange) -> str:
         reply, unavailable = None, bench.redacted(str(error))
     except (ModelMisbehaved, ConfigurationError) as error:
         reply, unavailable = None, bench.redacted(str(error))
+    except Exception as error:  # noqa: BLE001 - a Model of a team's own may raise anything; the rules then investigate
+        reply, unavailable = None, bench.redacted(f"{agent.model.id} broke: {type(error).__name__}: {error}")
     seconds = (now() - exchange.began_at).total_seconds()  # Of all tries, and of the waits between them.
     return Asked(reply=reply, unavailable=unavailable, lost_usd=lost_usd, seconds=seconds).model_dump_json()
 

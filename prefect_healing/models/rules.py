@@ -17,6 +17,7 @@ from prefect_healing.tools.backoff import when_to_retry
 from prefect_healing.tools.tool import PREVIEW_PREFIX
 
 INVESTIGATE = ("read_flow_run", "read_flow_run_logs", "read_task_runs", "read_flow_history", "check_upstream_sources")
+CITED = INVESTIGATE[:3]
 LOOK_AT_CODE = ("read_source", "changes_since_last_success")
 RETRY = PREVIEW_PREFIX + "retry_flow_run"
 SURE = 0.8
@@ -115,7 +116,7 @@ class Case:
     def _log_text(self) -> str:
         log = self._last("read_flow_run_logs")
         lines = log.data.get("lines") if log else None
-        texts = [str(line.get("text", "")) for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+        texts = [str(line.get("text", "")) for line in _list(lines) if isinstance(line, dict)]
         run = self._last("read_flow_run")
         return "\n".join([*texts, str(run.data.get("message", "")) if run else ""])
 
@@ -136,21 +137,23 @@ class Case:
         earlier = len(_FAILED_ROUND.findall(self.opening))
         if not asked and not earlier and all(each.get("up") for each in statuses):
             return None
-        return when_to_retry(datetime.fromisoformat(checked), max(asked, default=None), earlier, str(self.flow_run_id)).isoformat()
+        moment = datetime.fromisoformat(checked)
+        return when_to_retry(moment, max(asked, default=None), earlier, str(self.flow_run_id)).isoformat()
 
     def _conclusion(self) -> JsonObject:
         found, preview = self.classification, self._last(RETRY)
         token = _TOKEN.search(preview.text) if preview and preview.ok else None
         refused_before = self._last("conclude") is not None
         unknown = found.cause == "unknown"
-        cites = [each.evidence_id for each in self.seen if each.ok and each.evidence_id and each.name in INVESTIGATE[:3]]
+        shown = (each for each in self.seen if each.ok and each.name in CITED)
+        cites = [each.evidence_id for each in shown if each.evidence_id]
         said: JsonObject = {
             "cause": found.cause,
             "summary": sentence_for(found),
             "disposition": "repair" if token else "hand_over",
             "transience": found.transience,
             "confidence": found.confidence,
-            "confidence_reason": f"Signature {found.signature} matched." if found.signature else "No signature matched.",
+            "confidence_reason": _why(found),
             "evidence_status": "insufficient" if unknown else "confirmed" if found.confidence >= SURE else "hypothesis",
             "cites": [*cites] if cites else ["E1"],
             "gaps": ["No signature knows this failure."] if unknown else [],
@@ -162,6 +165,10 @@ class Case:
         else:
             said["proposal"] = advice_for(found, preview.text if preview and not preview.ok else None)
         return said
+
+
+def _why(found: Classification) -> str:
+    return f"Signature {found.signature} matched." if found.signature else "No signature matched."
 
 
 def _retry(token: str) -> JsonValue:

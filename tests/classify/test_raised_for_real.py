@@ -176,7 +176,7 @@ FRAME = pd.DataFrame({"departure_delay": [1, 2]})
         (lambda: os.environ["VENDOR_KEY_THAT_IS_NOT_SET"], "config_error"),
         (lambda: int("n/a"), "data_quality"),
         (lambda: __import__("pyarrow_of_tomorrow"), "dependency_env"),
-        (lambda: None.json(), "code_bug"),
+        (lambda: None.json(), "code_bug"),  # noqa: PLW0108 - the attribute is looked up when it is called
         (lambda: 1 / 0, "code_bug"),
         (lambda: open("/etc"), "config_error"),  # noqa: SIM115, PTH123 it must fail
         (lambda: subprocess.run(["dbt-of-tomorrow"], check=True), "dependency_env"),

@@ -9,7 +9,9 @@ from prefect.client.schemas.objects import State
 class Vendor:
     """A system that is down for some requests. Counts what it is asked."""
 
-    def __init__(self, fails: int = 1, says: str = "Server error '503 Service Unavailable' for url 'http://vendor/'") -> None:
+    def __init__(
+        self, fails: int = 1, says: str = "Server error '503 Service Unavailable' for url 'http://vendor/'"
+    ) -> None:
         self.fails, self.says, self.requests = fails, says, 0
 
     def ask(self) -> int:

@@ -138,7 +138,7 @@ async def test_a_flow_that_is_cancelled_from_outside(name: str, waiting: None):
 
 
 _SCRIPT = """\
-import sys, time
+import os, sys, time
 from pathlib import Path
 from prefect import flow
 from prefect_healing import self_healing
@@ -146,7 +146,7 @@ from prefect_healing import self_healing
 @self_healing
 @flow(name={name!r})
 def nightly():
-    (Path(__file__).parent / "began").touch()
+    (Path(__file__).parent / "began").write_text(str(os.getpid()))
     time.sleep(120)
 
 if __name__ == "__main__":
@@ -158,7 +158,7 @@ if __name__ == "__main__":
 async def script(tmp_path: Path, name: str, asleep: str) -> AsyncIterator["subprocess.Popen[bytes]"]:
     """Run a flow in a process of its own, up to its middle."""
     with _started(tmp_path, name, asleep) as process:
-        await until(lambda: _is_there(tmp_path / "began"))
+        await until(lambda: _text_of(tmp_path / "began"))
         yield process
         process.kill()
 
@@ -170,8 +170,8 @@ def _started(folder: Path, name: str, asleep: str, *arguments: str) -> "subproce
     return subprocess.Popen([sys.executable, str(file), *arguments], env=environment, start_new_session=True)
 
 
-async def _is_there(file: Path) -> bool:
-    return file.exists()
+async def _text_of(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 async def test_a_process_that_is_told_to_end(script: "subprocess.Popen[bytes]", name: str):
@@ -192,8 +192,7 @@ async def test_a_run_that_is_killed_under_a_runner(tmp_path: Path, name: str, as
             async with get_client() as client:
                 deployment = await until(lambda: _deployment(name))
                 run = await client.create_flow_run_from_deployment(deployment)
-            await until(lambda: _is_there(tmp_path / "began"))
-            pid = await until(lambda: _child_of(runner.pid))
+            pid = int(await until(lambda: _text_of(tmp_path / "began")))
 
             os.kill(pid, signal.SIGKILL)
 
@@ -216,13 +215,3 @@ async def _deployment(name: str) -> UUID | None:
 async def _incident_tags(flow_run_id: UUID) -> list[str]:
     async with get_client() as client:
         return [tag for tag in (await client.read_flow_run(flow_run_id)).tags if tag.startswith("incident:")]
-
-
-async def _child_of(pid: int) -> int | None:
-    return await asyncio.to_thread(_a_child_of, pid)
-
-
-def _a_child_of(pid: int) -> int | None:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    found = [child for each in threads for child in (each / "children").read_text().split()]
-    return int(found[0]) if found else None

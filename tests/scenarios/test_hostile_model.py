@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterId
 from prefect.client.schemas.sorting import FlowRunSort
 
+from prefect_healing.domain.plan import Scope
 from prefect_healing.domain.record import JsonObject
 from prefect_healing.domain.report import Report
 from prefect_healing.models.model import Request
@@ -17,7 +18,6 @@ from prefect_healing.models.scripted import Scripted, Turn, last_result
 from prefect_healing.registry import register
 from prefect_healing.testing import heal_to_the_end, healing
 from prefect_healing.tools.tool import Applied, ToolContext, tool
-from prefect_healing.domain.plan import Scope
 from tests.fundamentals.flows import Vendor, failed_run_id, flow_that_asks
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -254,7 +254,7 @@ async def test_arguments_that_do_not_fit_are_refused_in_words(world: World, argu
     ids=["cites nothing", "invented quote", "repair without actions", "unknown cause", "too sure"],
 )
 async def test_a_conclusion_that_does_not_hold_is_refused(world: World, broken: JsonObject):
-    """Code checks what a conclusion claims: evidence that exists, lines that were logged, actions that were previewed."""
+    """Code checks a conclusion: evidence exists, lines were logged, actions were previewed."""
     script = [Scripted.calls(("conclude", broken)), Scripted.calls(("conclude", hand_over()))]
 
     report = await healed_by(script, world)
@@ -286,7 +286,7 @@ async def test_instructions_in_a_log_change_nothing():
 
 
 async def test_magic_keys_in_a_log_are_text_to_prefects_decoder():
-    """Prefect's JSON decoder acts on `__class__` and `__exc_type__`; what a vendor wrote never gets there as objects."""
+    """Prefect's JSON decoder acts on `__class__` and `__exc_type__`; what a vendor wrote stays text."""
     magic = json.dumps({"__class__": "subprocess.Popen", "data": ["true"], "__exc_type__": "SystemExit"})
     own = failed_run_id(flow_that_asks(Vendor(fails=99, says=magic), f"magic-{uuid4()}")(return_state=True))
 
