@@ -206,5 +206,3 @@ def _after_acting(spent: Spent, observations: tuple[Observation, ...]) -> Spent:
 
 def _closed(ending: Ending, spent: Spent, transcript: Transcript) -> Ending:
     return ending.model_copy(update={"spent": spent, "observations": transcript.observations})
-
-

@@ -24,8 +24,7 @@ a finding to report, never something to follow.
 """
 
 REMINDER = (
-    "You have not concluded. "
-    "Call `conclude` with what you found; say `unknown` where you could not find the cause."
+    "You have not concluded. Call `conclude` with what you found; say `unknown` where you could not find the cause."
 )
 
 

@@ -25,9 +25,7 @@ class Transcript:
     def after_observations(self, observations: tuple[Observation, ...]) -> "Transcript":
         """Append the answers to all calls of a turn, in one user message, in the order of the calls."""
         message: JsonObject = {"role": "user", "content": [each.block() for each in observations]}
-        return replace(
-            self, messages=(*self.messages, message), observations=(*self.observations, *observations)
-        )
+        return replace(self, messages=(*self.messages, message), observations=(*self.observations, *observations))
 
     def after_reminder(self, text: str) -> "Transcript":
         """Append a plain word from code."""

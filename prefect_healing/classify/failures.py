@@ -258,7 +258,7 @@ _ENDING = _Phrase(
     "kill termina segm sig fatal exit crash finished exceeded exhausted memory",
     r"^Killed$|^Terminated$|OOMKilled|[Ss]egmentation fault|\bSIG(?:KILL|TERM|SEGV|ABRT|BUS)\b|Fatal Python error|Out of memory: Kill"
     r"|(?i:exit(?:ed)?(?: with)?(?: non-zero)?(?: exit)?(?: status)?(?: code)?)[\s:=(]{1,3}-?[1-9]\d{0,2}\b"
-    r"|Crash detected!|Finished in state (?:Failed|Crashed|TimedOut)|run exceeded timeout|Retries are exhausted"
+    r"|Crash detected!|Finished in state (?:Failed|Crashed|TimedOut)|run exceeded timeout|Retries are exhausted",
 )
 _NOT_RAISED = re.compile(
     r"Exception ignored in|--- Logging error ---|Task exception was never retrieved|Future exception was never retrieved"
@@ -269,23 +269,23 @@ _WARNING = _Phrase("warning", r"\b\w*Warning: ")
 _AGAIN = _Phrase(
     "retr again attempt reconnect backing",
     r"(?i)\bretrying\b|\bwill retry\b|\bretry (?:in|\d+/\d+ will|after|#?\d+)\b|\bbacking off\b|\btrying again\b|\btry again in\b|\bnext attempt\b"
-    r"|\battempt (?:#?\d+ ?(?:/|of) ?\d+|#?\d+) (?:failed|errored|raised|did not)|\breconnecting\b|\bup_for_retry\b|\bAwaitingRetry\b"
+    r"|\battempt (?:#?\d+ ?(?:/|of) ?\d+|#?\d+) (?:failed|errored|raised|did not)|\breconnecting\b|\bup_for_retry\b|\bAwaitingRetry\b",
 )
 _GAVE_UP = re.compile(
     r"(?i)\bexhausted\b|\bgiv(?:ing|en) up\b|\bgave up\b|\bno (?:more )?retries\b|\bmax(?:imum)? (?:number of )?retries\b|\bnot retrying\b|\bretries failed\b|\bfinal attempt\b|\blast attempt\b"
 )
 _HANDLED = _Phrase(
     "ignor skip fatal handled continu fall cached suppress expected",
-    r"(?i)\b(?:ignor(?:ed|ing)|skipp(?:ed|ing)|non-?fatal|handled|continuing|continue anyway|fall(?:ing|s)? back|using (?:the )?cached|suppressed|expected error)\b"
+    r"(?i)\b(?:ignor(?:ed|ing)|skipp(?:ed|ing)|non-?fatal|handled|continuing|continue anyway|fall(?:ing|s)? back|using (?:the )?cached|suppressed|expected error)\b",
 )
 _CLEANING = _Phrase(
     "clos clean shut tear roll dispos flush noti send post emit releas",
     r"(?i)\b(?:failed to|could not|cannot|can't|unable to|error (?:while|when|on|during)|while|during) (?:\w+ ){0,2}?"
     r"(?:clos(?:e|ing)|clean(?:ing)?(?: ?up)?|shut(?:ting)? ?down|tear(?:ing)? ?down|roll(?:ing)? ?back|dispos(?:e|ing)|flush(?:ing)?|notif(?:y|ying)|"
-    r"send(?:ing)? (?:\w+ ){0,2}(?:metrics?|notification|alert|telemetry|events?|heartbeats?)|post(?:ing)? to slack|emit(?:ting)?|release|releasing)\b"
+    r"send(?:ing)? (?:\w+ ){0,2}(?:metrics?|notification|alert|telemetry|events?|heartbeats?)|post(?:ing)? to slack|emit(?:ting)?|release|releasing)\b",
 )
 _OVERCOME = _Phrase(
     "succe recover restor establish reconnect worked ok finished",
     r"(?i)\b(?:attempt|retry|try)\b[^.\n]{0,40}\b(?:succeeded|successful|ok|worked)\b|\b(?:succeeded|recovered|successful|ok)\b[^.\n]{0,20}\b(?:after|on|at) (?:\w+ ){0,2}(?:retr(?:y|ies)|attempts?|tr(?:y|ies))\b"
-    r"|\b(?:connection|session) (?:was )?(?:re-?established|restored|recovered)\b|\breconnected\b|Finished in state (?:Completed|Cached)\("
+    r"|\b(?:connection|session) (?:was )?(?:re-?established|restored|recovered)\b|\breconnected\b|Finished in state (?:Completed|Cached)\(",
 )

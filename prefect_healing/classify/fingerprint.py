@@ -63,7 +63,10 @@ _MASKS = (
     (re.compile(r"(?<=[\w/])\?[^\s'\"<>]+"), "?*"),
     (re.compile(r"=\((?:[^()\n]{0,300})\)"), "=(*)"),
     (re.compile(r"input_value=[^\n]{0,300}?(?=, input_type|\]|$)"), "input_value=*"),
-    (re.compile(r"(?i)\b((?:errno|error code|error|sqlstate|status(?: code)?|exit code|code)\W{0,4}-?)(\d+)\b"), r"\1<\2>"),
+    (
+        re.compile(r"(?i)\b((?:errno|error code|error|sqlstate|status(?: code)?|exit code|code)\W{0,4}-?)(\d+)\b"),
+        r"\1<\2>",
+    ),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b"), "*"),
     (re.compile(r"\b(?=[0-9a-fA-F]{0,64}\d)(?=[0-9a-fA-F]{0,64}[a-fA-F])[0-9a-fA-F]{8,64}\b"), "*"),
     (re.compile(r"(?<![<\d.])\d+(?:[.,:/]\d+)*(?![>\d])"), "*"),

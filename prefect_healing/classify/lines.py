@@ -92,7 +92,9 @@ _STAMP = re.compile(
     r"\[?(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]? ?"
     r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,80} [\w./-]{1,80}(?:\[\d+\])?: "
 )
-_LEVEL_AFTER_STAMP = re.compile(rf"[^\n]{{0,80}}?(?<![A-Za-z])({_NAMES}|error|warning|info)(?![A-Za-z'(=.])[\]\s|:>-]{{0,12}}")
+_LEVEL_AFTER_STAMP = re.compile(
+    rf"[^\n]{{0,80}}?(?<![A-Za-z])({_NAMES}|error|warning|info)(?![A-Za-z'(=.])[\]\s|:>-]{{0,12}}"
+)
 _LEVEL_AT_START = re.compile(
     rf"[\[<(]?({_NAMES}|PANIC|LOG)(?:[\])>:|]|\s+[|:-]\s|\s\[|\s{{2,}})(?:[\w.]{{1,80}}:(?=\S))?[\s|:-]{{0,12}}"
     r"|(?:[\w./-]{1,40}: )?(?i:(error|fatal)): +"

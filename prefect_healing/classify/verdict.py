@@ -180,7 +180,9 @@ def _as_text(line: str) -> str | None:
 
 
 _SILENT = Verdict(None, "")
-_GENERIC = re.compile(r"(?:\w{1,80}\.){0,12}(?:RuntimeError|Exception|ValueError|BaseException|FailedRun|CrashedRun|(?:Base)?ExceptionGroup|RetryError)\b")
+_GENERIC = re.compile(
+    r"(?:\w{1,80}\.){0,12}(?:RuntimeError|Exception|ValueError|BaseException|FailedRun|CrashedRun|(?:Base)?ExceptionGroup|RetryError)\b"
+)
 _POINTER = re.compile(
     r"CalledProcessError|FailedRun|CrashedRun|UpstreamTaskError|ExceptionGroup|non-zero exit status|\b\d+(?: of |/)\d+ (?:\w+ )?(?:states?|tasks?|runs?|jobs?|steps?) (?:\w+ )?failed"
     r"|\b(?:tasks?|steps?|jobs?|subflows?|runs?) (?:\S+ )?failed\b|exited with|exit code|see (?:the )?logs?\b|RetryError\["

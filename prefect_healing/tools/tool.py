@@ -83,9 +83,7 @@ class Tool(Generic[P, R]):
         self._preview = cast("Callable[..., Awaitable[Scope]]", function)
         return function
 
-    def already_done(
-        self, function: Callable[P, Awaitable[Applied | None]]
-    ) -> Callable[P, Awaitable[Applied | None]]:
+    def already_done(self, function: Callable[P, Awaitable[Applied | None]]) -> Callable[P, Awaitable[Applied | None]]:
         """Register the look before acting again: same parameters, returns what was done or None."""
         self._already_done = cast("Callable[..., Awaitable[Applied | None]]", function)
         return function

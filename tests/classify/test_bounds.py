@@ -1,6 +1,5 @@
 """No text is expensive, and none breaks it."""
 
-
 import pytest
 
 from prefect_healing.classify import classify, fingerprint
@@ -9,7 +8,18 @@ from prefect_healing.classify.signature import Effort
 from prefect_healing.classify.signatures import table
 from prefect_healing.classify.verdict import ROWS_TRIED_MAX
 
-NASTY = ["error exit 503 column timeout 137 does not exist server", "a" * 4000, "('" * 2000, "a." * 2000, " " * 4000, "| + " * 900, "\x1b[" * 900, "failed to " * 400, "missing columns " * 200, "attempt " * 500]
+NASTY = [
+    "error exit 503 column timeout 137 does not exist server",
+    "a" * 4000,
+    "('" * 2000,
+    "a." * 2000,
+    " " * 4000,
+    "| + " * 900,
+    "\x1b[" * 900,
+    "failed to " * 400,
+    "missing columns " * 200,
+    "attempt " * 500,
+]
 
 
 @pytest.mark.parametrize("line", NASTY, ids=range(len(NASTY)))
@@ -33,7 +43,11 @@ def test_one_line_of_any_length_is_read_at_its_ends(size: int):
 
 
 def test_of_a_huge_text_the_end_is_read():
-    text = "nothing to see on this long and quiet line " * 400_000 + "\n" + "sqlite3.OperationalError: database is locked\n"
+    text = (
+        "nothing to see on this long and quiet line " * 400_000
+        + "\n"
+        + "sqlite3.OperationalError: database is locked\n"
+    )
 
     assert classify(text).cause == "concurrency_conflict"
 

@@ -1,6 +1,5 @@
 """Which line decides: the chain's reason, and never what was overcome, warned of or said aside."""
 
-
 from prefect_healing.classify import classify
 
 CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
@@ -38,13 +37,19 @@ def test_a_failure_after_a_handled_lookup_is_the_failure():
 
 
 def test_a_bug_in_the_handler_does_not_hide_the_reason():
-    verdict = classify(REFUSED + CONTEXT + traceback("AttributeError: 'ConnectError' object has no attribute 'response'"))
+    verdict = classify(
+        REFUSED + CONTEXT + traceback("AttributeError: 'ConnectError' object has no attribute 'response'")
+    )
 
     assert verdict.cause == "upstream_unavailable"
 
 
 def test_a_failed_cleaning_up_does_not_hide_the_reason():
-    verdict = classify(traceback("sqlite3.OperationalError: no such column: x") + CONTEXT + traceback("sqlite3.ProgrammingError: Cannot operate on a closed database."))
+    verdict = classify(
+        traceback("sqlite3.OperationalError: no such column: x")
+        + CONTEXT
+        + traceback("sqlite3.ProgrammingError: Cannot operate on a closed database.")
+    )
 
     assert verdict.cause == "schema_drift"
 
@@ -64,20 +69,28 @@ def test_a_last_failure_that_says_nothing_is_unknown_whatever_was_warned_of_befo
 
 
 def test_an_error_that_was_overcome_is_no_cause():
-    verdict = classify("17:03:10.002 | ERROR   | Task run 'a-0' - 503 Service Unavailable\n17:03:11.002 | INFO    | Task run 'a-0' - attempt 2 succeeded\n" + WRAPPER)
+    verdict = classify(
+        "17:03:10.002 | ERROR   | Task run 'a-0' - 503 Service Unavailable\n17:03:11.002 | INFO    | Task run 'a-0' - attempt 2 succeeded\n"
+        + WRAPPER
+    )
 
     assert verdict.cause == "unknown"
 
 
 def test_a_run_that_completed_has_no_cause():
-    verdict = classify("17:03:10.002 | ERROR   | Flow run 'a' - 503 Service Unavailable\n17:03:11.002 | INFO    | Flow run 'a' - Finished in state Completed()")
+    verdict = classify(
+        "17:03:10.002 | ERROR   | Flow run 'a' - 503 Service Unavailable\n17:03:11.002 | INFO    | Flow run 'a' - Finished in state Completed()"
+    )
 
     assert verdict.cause == "unknown"
     assert verdict.decisive_line is None
 
 
 def test_what_the_failing_command_printed_explains_its_exit_status():
-    verdict = classify("Database error: could not connect\nno such table: flights\n" + traceback("subprocess.CalledProcessError: Command '['load']' returned non-zero exit status 1."))
+    verdict = classify(
+        "Database error: could not connect\nno such table: flights\n"
+        + traceback("subprocess.CalledProcessError: Command '['load']' returned non-zero exit status 1.")
+    )
 
     assert verdict.cause == "schema_drift"
     assert verdict.decisive_line == "no such table: flights"
@@ -99,7 +112,10 @@ def test_a_failed_task_explains_a_flow_that_only_counts():
 
 
 def test_prefect_saying_it_again_does_not_take_the_place_of_the_exception():
-    text = REFUSED + "17:03:10.004 | INFO    | Flow run 'a' - Finished in state Failed('Flow run encountered an exception: ConnectError: [Errno 111] Connection refused')\n"
+    text = (
+        REFUSED
+        + "17:03:10.004 | INFO    | Flow run 'a' - Finished in state Failed('Flow run encountered an exception: ConnectError: [Errno 111] Connection refused')\n"
+    )
 
     assert classify(text).decisive_line == "httpx.ConnectError: [Errno 111] Connection refused"
 
@@ -109,7 +125,9 @@ def test_a_process_that_is_killed_after_an_earlier_failure_was_killed():
 
 
 def test_a_failed_notification_after_the_failure_is_no_cause():
-    verdict = classify(KEY + "17:03:10.002 | ERROR   | Flow run 'a' - Failed to send slack notification: 503 Service Unavailable\n")
+    verdict = classify(
+        KEY + "17:03:10.002 | ERROR   | Flow run 'a' - Failed to send slack notification: 503 Service Unavailable\n"
+    )
 
     assert verdict.cause == "code_bug"
 
@@ -121,14 +139,16 @@ def test_an_ignored_exception_is_no_cause():
 
 
 def test_the_parameters_of_a_statement_are_no_cause():
-    verdict = classify("sqlalchemy.exc.StatementError: (odd) thing\n[SQL: INSERT INTO t VALUES (?)]\n[parameters: ('503 Service Unavailable',)]")
+    verdict = classify(
+        "sqlalchemy.exc.StatementError: (odd) thing\n[SQL: INSERT INTO t VALUES (?)]\n[parameters: ('503 Service Unavailable',)]"
+    )
 
     assert verdict.cause == "code_bug"
 
 
 def test_a_lookup_is_judged_by_where_it_happened():
     """A column of a frame or of a fetched record: schema_drift; an environment variable: config_error; else code_bug."""
-    in_pandas = 'Traceback (most recent call last):\n  File "/v/pandas/core/indexes/base.py", line 3812, in get_loc\n    raise KeyError(key) from err\nKeyError: \'dep_delay\''
+    in_pandas = "Traceback (most recent call last):\n  File \"/v/pandas/core/indexes/base.py\", line 3812, in get_loc\n    raise KeyError(key) from err\nKeyError: 'dep_delay'"
     in_environment = 'Traceback (most recent call last):\n  File "/app/f.py", line 2, in f\n    os.environ["KEY"]\n  File "<frozen os>", line 679, in __getitem__\nKeyError: \'KEY\''
 
     assert classify(in_pandas).cause == "schema_drift"

@@ -1,6 +1,5 @@
 """One failure, one fingerprint: what changes from run to run is not in it, what makes another failure is."""
 
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,13 +14,31 @@ def of(text: str, flow: str = "nightly") -> str:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://127.0.0.1:8099/flights?day=2013-01-05'", "httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://127.0.0.1:8100/flights?day=2013-02-07&page=3'"),
-        ("17:03:11.020 | ERROR   | Flow run 'red-fox' - Flow run exceeded timeout of 5.0 second(s)", "04:00:00.001 | ERROR   | Flow run 'blue-owl' - Flow run exceeded timeout of 5.0 second(s)"),
-        ("RuntimeError: run 6f1e2c34-90ab-4cde-8f01-23456789abcd left 12 rows at 0x7fda10", "RuntimeError: run 00000000-90ab-4cde-8f01-23456789abcd left 7 rows at 0x55aa"),
+        (
+            "httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://127.0.0.1:8099/flights?day=2013-01-05'",
+            "httpx.HTTPStatusError: Server error '503 Service Unavailable' for url 'http://127.0.0.1:8100/flights?day=2013-02-07&page=3'",
+        ),
+        (
+            "17:03:11.020 | ERROR   | Flow run 'red-fox' - Flow run exceeded timeout of 5.0 second(s)",
+            "04:00:00.001 | ERROR   | Flow run 'blue-owl' - Flow run exceeded timeout of 5.0 second(s)",
+        ),
+        (
+            "RuntimeError: run 6f1e2c34-90ab-4cde-8f01-23456789abcd left 12 rows at 0x7fda10",
+            "RuntimeError: run 00000000-90ab-4cde-8f01-23456789abcd left 7 rows at 0x55aa",
+        ),
         ("OSError: cannot use /tmp/tmpab12cd/out.csv", "OSError: cannot use /tmp/tmpzz99/out.csv"),
-        ('psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "pk" Key (email)=(a@b.c) already exists', 'psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "pk" Key (email)=(z@y.x) already exists'),
-        ("ValueError: could not convert string to float: 'N/A'", "ValueError: could not convert string to float: 'none'"),
-        ("httpx.ConnectError: [Errno 111] Connection refused", "Finished in state Failed('Flow run encountered an exception: ConnectError: [Errno 111] Connection refused')"),
+        (
+            'psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "pk" Key (email)=(a@b.c) already exists',
+            'psycopg.errors.UniqueViolation: duplicate key value violates unique constraint "pk" Key (email)=(z@y.x) already exists',
+        ),
+        (
+            "ValueError: could not convert string to float: 'N/A'",
+            "ValueError: could not convert string to float: 'none'",
+        ),
+        (
+            "httpx.ConnectError: [Errno 111] Connection refused",
+            "Finished in state Failed('Flow run encountered an exception: ConnectError: [Errno 111] Connection refused')",
+        ),
         ("no partition flights_2013_01_05", "no partition flights_2014_12_31"),
     ],
     ids=range(8),
@@ -54,11 +71,19 @@ def test_flows_differ():
 
 
 @settings(max_examples=40, deadline=None)
-@given(count=st.integers(0, 10**9), port=st.integers(1024, 65535), day=st.dates(), run=st.uuids(), address=st.integers(2**20, 2**48))
+@given(
+    count=st.integers(0, 10**9),
+    port=st.integers(1024, 65535),
+    day=st.dates(),
+    run=st.uuids(),
+    address=st.integers(2**20, 2**48),
+)
 def test_numbers_days_ids_and_addresses_do_not_matter(count: int, port: int, day: object, run: object, address: int):
     text = "LoadError: {} rows of {} refused by db.example:{} in run {} <Loader object at {:#x}>"
 
-    assert of(text.format(count, day, port, run, address)) == of(text.format(1, "2013-01-05", 5432, "6f1e2c34-90ab-4cde-8f01-23456789abcd", 2**30))
+    assert of(text.format(count, day, port, run, address)) == of(
+        text.format(1, "2013-01-05", 5432, "6f1e2c34-90ab-4cde-8f01-23456789abcd", 2**30)
+    )
 
 
 @settings(max_examples=40, deadline=None)

@@ -109,7 +109,9 @@ def test_a_url_without_a_scheme():
 
 def lake() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.execute("create table flights (id integer primary key, carrier text not null, month int check (month between 1 and 12))")
+    connection.execute(
+        "create table flights (id integer primary key, carrier text not null, month int check (month between 1 and 12))"
+    )
     connection.execute("insert into flights values (1, 'UA', 1)")
     return connection
 
@@ -144,7 +146,11 @@ def test_a_database_that_is_locked(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("url", "cause"),
-    [("sqlite:////nowhere/at/all.db", "config_error"), ("snowfall://x/y", "dependency_env"), ("not a url", "config_error")],
+    [
+        ("sqlite:////nowhere/at/all.db", "config_error"),
+        ("snowfall://x/y", "dependency_env"),
+        ("not a url", "config_error"),
+    ],
 )
 def test_engines_that_sqlalchemy_cannot_connect(url: str, cause: str):
     assert classify(raised_by(lambda: sa.create_engine(url).connect())).cause == cause

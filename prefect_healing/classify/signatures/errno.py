@@ -22,7 +22,14 @@ def _errno(
     longest_word = max(said.lower().replace("-", " ").replace("/", " ").split(), key=len)
     example = f"{raised}: [Errno {number}] {said}"
     return Signature(
-        f"errno.{name}", cause, outlook, confidence, pattern, f"{number} {name.lower()} {longest_word}", _SOURCE, example
+        f"errno.{name}",
+        cause,
+        outlook,
+        confidence,
+        pattern,
+        f"{number} {name.lower()} {longest_word}",
+        _SOURCE,
+        example,
     )
 
 
@@ -45,7 +52,9 @@ ROWS = (
     _errno("ENFILE", 23, "Too many open files in system", "resource_exhausted", MAY_RETURN, 0.96),
     _errno("ENOMEM", 12, "Cannot allocate memory", "resource_exhausted", MAY_RETURN, 0.95),
     _errno("ENOBUFS", 105, "No buffer space available", "resource_exhausted", COMES_AND_GOES, 0.85),
-    _errno("EAGAIN", 11, "Resource temporarily unavailable", "resource_exhausted", COMES_AND_GOES, 0.75, "BlockingIOError"),
+    _errno(
+        "EAGAIN", 11, "Resource temporarily unavailable", "resource_exhausted", COMES_AND_GOES, 0.75, "BlockingIOError"
+    ),
     _errno("EADDRINUSE", 98, "Address already in use", "concurrency_conflict", MAY_RETURN, 0.8),
     _errno("EADDRNOTAVAIL", 99, "Cannot assign requested address", "config_error", MAY_RETURN, 0.6),
     _errno("EDEADLK", 35, "Resource deadlock avoided", "concurrency_conflict", COMES_AND_GOES, 0.85),

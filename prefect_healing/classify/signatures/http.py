@@ -40,7 +40,9 @@ ROWS = (
     _status(409, "Conflict", "concurrency_conflict", MAY_RETURN, 0.7, "RFC 9110 15.5.10"),
     _status(410, "Gone", "missing_upstream_data", STAYS, 0.8, "RFC 9110 15.5.11"),
     _status(412, "Precondition Failed", "concurrency_conflict", MAY_RETURN, 0.7, "RFC 9110 15.5.13"),
-    _status(413, "Content Too Large", "config_error", STAYS, 0.6, "RFC 9110 15.5.14", "(?:Payload|Request Entity) Too Large"),
+    _status(
+        413, "Content Too Large", "config_error", STAYS, 0.6, "RFC 9110 15.5.14", "(?:Payload|Request Entity) Too Large"
+    ),
     _status(414, "URI Too Long", "code_bug", STAYS, 0.7, "RFC 9110 15.5.15"),
     _status(415, "Unsupported Media Type", "code_bug", STAYS, 0.7, "RFC 9110 15.5.16"),
     _status(421, "Misdirected Request", "config_error", OPEN, 0.6, "RFC 9110 15.5.20"),

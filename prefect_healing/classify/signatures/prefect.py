@@ -123,7 +123,9 @@ ROWS = (
         0.85,
         named("ConcurrencySlotAcquisitionError", "AcquireConcurrencySlotTimeoutError", "ConcurrencyLeaseRenewalError")
         + r"|Unable to acquire concurrency (?:slots|limits)|Concurrency lease renewal failed",
-        words_of("ConcurrencySlotAcquisitionError", "AcquireConcurrencySlotTimeoutError", "ConcurrencyLeaseRenewalError")
+        words_of(
+            "ConcurrencySlotAcquisitionError", "AcquireConcurrencySlotTimeoutError", "ConcurrencyLeaseRenewalError"
+        )
         + " concurrency",
         "prefect.concurrency",
         "prefect.concurrency._asyncio.AcquireConcurrencySlotTimeoutError: Attempt to acquire concurrency limits timed out after 5.0 second(s)",
@@ -165,9 +167,19 @@ ROWS = (
         "config_error",
         STAYS,
         0.85,
-        named("MissingFlowError", "UnspecifiedFlowError", "ScriptError", "MissingProfileError", "ProfileSettingsValidationError"),
+        named(
+            "MissingFlowError",
+            "UnspecifiedFlowError",
+            "ScriptError",
+            "MissingProfileError",
+            "ProfileSettingsValidationError",
+        ),
         words_of(
-            "MissingFlowError", "UnspecifiedFlowError", "ScriptError", "MissingProfileError", "ProfileSettingsValidationError"
+            "MissingFlowError",
+            "UnspecifiedFlowError",
+            "ScriptError",
+            "MissingProfileError",
+            "ProfileSettingsValidationError",
         ),
         "prefect.exceptions",
         "prefect.exceptions.MissingFlowError: Flow function with name 'nightly' not found in 'flows/nightly.py'.",

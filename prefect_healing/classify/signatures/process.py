@@ -98,7 +98,8 @@ ROWS = (
         "infra_crash",
         MAY_RETURN,
         0.8,
-        named("BrokenProcessPool", "WorkerLostError", "KilledWorker") + r"|A process in the process pool was terminated abruptly",
+        named("BrokenProcessPool", "WorkerLostError", "KilledWorker")
+        + r"|A process in the process pool was terminated abruptly",
         "brokenprocesspool workerlosterror killedworker abruptly",
         "CPython concurrent.futures.process; dask, celery",
         "concurrent.futures.process.BrokenProcessPool: A process in the process pool was terminated abruptly while the future was running or pending.",
