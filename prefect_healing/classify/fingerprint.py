@@ -1,5 +1,5 @@
 """The same failure, recognised across runs."""
-# ruff: noqa: E501 a pattern reads best on one line
+
 
 import re
 

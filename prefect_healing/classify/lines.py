@@ -1,5 +1,5 @@
 """The lines of a failure text: bounded, without colours, and without what the logger put in front."""
-# ruff: noqa: E501 a pattern reads best on one line
+
 
 import re
 from collections.abc import Iterator
