@@ -1,6 +1,5 @@
 """The same failure, recognised across runs."""
 
-
 import re
 
 from prefect_healing.classify.failures import essence

@@ -1,6 +1,5 @@
 """The lines of a failure text: bounded, without colours, and without what the logger put in front."""
 
-
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
