@@ -22,7 +22,7 @@ from prefect_healing.journal import open_journal
 from prefect_healing.settings import settings
 from prefect_healing.stages.report import last_report, outcome_of_state
 from prefect_healing.stages.triage import Answers, answers_key
-from prefect_healing.tools._prefect_api import PAGE_MAX, prefect_client, run_of, url_of
+from prefect_healing.tools.prefect_api import PAGE_MAX, prefect_client, run_of, url_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -22,7 +22,7 @@ from prefect_healing.heal_runs import (
     options_of,
 )
 from prefect_healing.settings import settings
-from prefect_healing.tools._prefect_api import PAGE_MAX, belongs_to_healing, flow_of, prefect_client, url_of
+from prefect_healing.tools.prefect_api import PAGE_MAX, belongs_to_healing, flow_of, prefect_client, url_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -66,7 +66,7 @@ async def _examined(check: str, look: Callable[[], Awaitable[Finding]]) -> Findi
 async def _prefect() -> Finding:
     from prefect.settings import get_current_settings
 
-    from prefect_healing.tools._prefect_api import prefect_client
+    from prefect_healing.tools.prefect_api import prefect_client
 
     url = get_current_settings().api.url
     async with prefect_client() as client:
@@ -142,7 +142,7 @@ async def _model() -> Finding:
 async def _deployment() -> Finding:
     from prefect.exceptions import ObjectNotFound
 
-    from prefect_healing.tools._prefect_api import prefect_client
+    from prefect_healing.tools.prefect_api import prefect_client
 
     name = settings().heal_deployment
     async with prefect_client() as client:

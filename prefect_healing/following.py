@@ -13,7 +13,7 @@ from prefect_healing.errors import HealingError
 from prefect_healing.heal_runs import alert_of, is_closed
 from prefect_healing.inline import run_heal
 from prefect_healing.stages.failed_run_log import broken_line
-from prefect_healing.tools._prefect_api import prefect_client, run_of
+from prefect_healing.tools.prefect_api import prefect_client, run_of
 
 _POLL_SECONDS = 1.0
 

@@ -8,8 +8,8 @@ from prefect_healing.heal_runs import alert_of, is_closed
 from prefect_healing.journal import open_journal
 from prefect_healing.stages.failed_run_log import broken_line
 from prefect_healing.stages.report import last_line, last_report
-from prefect_healing.tools._flow_process import run_detached
-from prefect_healing.tools._prefect_api import prefect_client, run_of
+from prefect_healing.tools.flow_process import run_detached
+from prefect_healing.tools.prefect_api import prefect_client, run_of
 
 
 async def run_heal(heal_flow_run_id: UUID) -> str:

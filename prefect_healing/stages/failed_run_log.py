@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect_healing.domain.alert import incident_id
 from prefect_healing.guardrails.redaction import redact
 from prefect_healing.heal_runs import alert_of
-from prefect_healing.tools._prefect_api import bounded, prefect_client, run_of
+from prefect_healing.tools.prefect_api import bounded, prefect_client, run_of
 
 if TYPE_CHECKING:
     from prefect import Flow

@@ -11,7 +11,7 @@ from prefect_healing.domain.evidence import Evidence
 from prefect_healing.domain.incident import Subject
 from prefect_healing.domain.record import Record
 from prefect_healing.guardrails.redaction import redact
-from prefect_healing.tools._prefect_api import (
+from prefect_healing.tools.prefect_api import (
     bounded,
     deployment_name_of,
     deployment_of,

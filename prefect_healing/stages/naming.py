@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from prefect_healing.errors import ToolError
-from prefect_healing.tools._prefect_api import prefect_client
+from prefect_healing.tools.prefect_api import prefect_client
 
 _NAME_CHARS_MAX = 200
 

@@ -14,7 +14,7 @@ from prefect_healing.stages.failed_run_log import write_line
 from prefect_healing.stages.markdown import as_description, as_markdown
 from prefect_healing.stages.naming import rename_own_run
 from prefect_healing.stages.triage import answers_in
-from prefect_healing.tools._prefect_api import bounded, prefect_client, url_of
+from prefect_healing.tools.prefect_api import bounded, prefect_client, url_of
 from prefect_healing.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from prefect_healing.models.model import Model
 from prefect_healing.models.rules import Rules
 from prefect_healing.stages.naming import rename_own_run
 from prefect_healing.stages.open_incident import open_workbench
-from prefect_healing.tools._prefect_api import bounded
+from prefect_healing.tools.prefect_api import bounded
 from prefect_healing.workbench import Workbench
 
 _EVIDENCE_CHARS = 4_000  # of one call, in the report

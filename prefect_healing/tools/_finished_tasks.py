@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect_healing.tools._prefect_api import task_runs_of
+from prefect_healing.tools.prefect_api import task_runs_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

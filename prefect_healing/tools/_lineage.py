@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from prefect_healing.domain.record import Record
-from prefect_healing.tools._prefect_api import bounded, flow_of
+from prefect_healing.tools.prefect_api import bounded, flow_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from prefect_healing.domain.record import JsonObject
 from prefect_healing.domain.verification import Check
-from prefect_healing.tools._prefect_api import bounded, prefect_client, run_of, states_of
+from prefect_healing.tools.prefect_api import bounded, prefect_client, run_of, states_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_healing.errors import ToolFailed
 from prefect_healing.registry import find_flow
-from prefect_healing.tools._flow_process import run_detached
-from prefect_healing.tools._prefect_api import belongs_to_healing, flow_of, rerun_tag, run_of, states_of, url_of
+from prefect_healing.tools.flow_process import run_detached
+from prefect_healing.tools.prefect_api import belongs_to_healing, flow_of, rerun_tag, run_of, states_of, url_of
 from prefect_healing.tools.tool import Applied, ToolContext
 
 if TYPE_CHECKING:

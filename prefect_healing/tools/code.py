@@ -12,7 +12,7 @@ from prefect_healing.errors import ToolFailed
 from prefect_healing.tools._code_root import code_root, is_secret_like, readable_file, refuse_binary
 from prefect_healing.tools._frames import failing_frame
 from prefect_healing.tools._git import git
-from prefect_healing.tools._prefect_api import bounded, prefect_client, run_of
+from prefect_healing.tools.prefect_api import bounded, prefect_client, run_of
 from prefect_healing.tools.tool import ToolContext, tool
 
 if TYPE_CHECKING:

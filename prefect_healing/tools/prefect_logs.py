@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from prefect_healing.domain.record import Record
-from prefect_healing.tools._prefect_api import (
+from prefect_healing.tools.prefect_api import (
     PAGE_MAX,
     bounded,
     prefect_client,

@@ -21,7 +21,7 @@ from prefect_healing.tools._lineage import (
     subflow_runs_of,
     upstream_ids,
 )
-from prefect_healing.tools._prefect_api import (
+from prefect_healing.tools.prefect_api import (
     HEALING_TAG,
     bounded,
     deployment_name_of,

@@ -13,16 +13,6 @@ from prefect_healing.domain.verification import Check
 from prefect_healing.errors import ToolFailed
 from prefect_healing.tools._finished_tasks import FinishedTasks, finished_tasks
 from prefect_healing.tools._outcomes import run_ended_well
-from prefect_healing.tools._prefect_api import (
-    belongs_to_healing,
-    deployment_name_of,
-    deployment_of,
-    flow_of,
-    named_deployment,
-    prefect_client,
-    run_of,
-    url_of,
-)
 from prefect_healing.tools._reruns import (
     deployed_retry_of,
     finished_rerun_of,
@@ -31,6 +21,16 @@ from prefect_healing.tools._reruns import (
     refuse_unless_failed,
     retry_deployed,
     run_anew,
+)
+from prefect_healing.tools.prefect_api import (
+    belongs_to_healing,
+    deployment_name_of,
+    deployment_of,
+    flow_of,
+    named_deployment,
+    prefect_client,
+    run_of,
+    url_of,
 )
 from prefect_healing.tools.tool import Applied, ToolContext, tool
 

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, JsonValue
 
 from prefect_healing.domain.options import Source
 from prefect_healing.domain.record import Record
-from prefect_healing.tools._prefect_api import bounded
+from prefect_healing.tools.prefect_api import bounded
 from prefect_healing.tools.tool import ToolContext, tool
 
 if TYPE_CHECKING:

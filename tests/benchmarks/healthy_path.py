@@ -62,7 +62,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--tasks", type=int, default=10, help="tasks in the flow that is run")
+    parser.add_argument("--tasks", type=int, default=2, help="tasks in the flow that is run")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

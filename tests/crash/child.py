@@ -17,7 +17,7 @@ from prefect_healing.following import follow
 from prefect_healing.heal_runs import create_inline
 from prefect_healing.inline import run_heal
 from prefect_healing.settings import Settings
-from prefect_healing.tools._prefect_api import prefect_client, run_of
+from prefect_healing.tools.prefect_api import prefect_client, run_of
 from prefect_healing.tools.toolset import default_toolset
 from tests.crash import trap
 

@@ -8,7 +8,7 @@ import pytest
 from prefect import flow, get_client, get_run_logger, tags, task
 
 from prefect_healing.errors import ToolFailed
-from prefect_healing.tools._prefect_api import bounded
+from prefect_healing.tools.prefect_api import bounded
 from prefect_healing.tools.prefect_logs import LINE_CHARS_MAX, LogLine, read_flow_run_logs
 from prefect_healing.tools.prefect_read import (
     find_similar_failures,
