@@ -3,10 +3,11 @@
 The environment is set before anything imports Prefect, which reads it once.
 """
 
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ def _isolate() -> None:
 _isolate()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole default suite in two workers: most of its tests wait for a server, and each worker has its own.
+
+    A file of one's choice, and the tests that kill processes or open a browser, run in one.
+    """
+    marked = "not crash" not in config.option.markexpr
+    return 0 if marked or config.option.file_or_dir else 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let reports travel between workers: some tests log text that is not valid Unicode, on purpose."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _home_is_removed() -> Iterator[None]:
     yield
@@ -52,3 +70,5 @@ def prefect_server() -> Iterator[str]:
         url = str(PREFECT_API_URL.value())
         patch.setenv("PREFECT_API_URL", url)
         yield url
+        # The server says that it stops when pytest has closed what a worker would say it to.
+        logging.raiseExceptions = False
