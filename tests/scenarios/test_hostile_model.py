@@ -10,6 +10,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterId
 from prefect.client.schemas.sorting import FlowRunSort
 
+from prefect_healing import Policy, allow
+from prefect_healing.domain.alert import Mode
 from prefect_healing.domain.plan import Scope
 from prefect_healing.domain.record import JsonObject
 from prefect_healing.domain.report import Report
@@ -297,18 +299,59 @@ async def test_magic_keys_in_a_log_are_text_to_prefects_decoder():
     assert any("__exc_type__" in each.text for each in report.incident.evidence)
 
 
+FAILURES = {
+    "vendor_outage": "Server error '503 Service Unavailable' for url 'http://vendor/flights'",
+    "rate_limited": "Client error '429 Too Many Requests' for url 'http://vendor/flights'",
+    "cut_connection": "peer closed connection without sending complete message body (incomplete chunked read)",
+    "slow_vendor": "httpx.ReadTimeout: timed out",
+    "renamed_column": "missing columns ['dep_delay']; got ['arr_delay', 'delay']",
+    "bad_credentials": "Client error '401 Unauthorized' for url 'http://vendor/flights'",
+    "code_bug": "ZeroDivisionError: division by zero",
+    "missing_module": "ModuleNotFoundError: No module named 'airline_statements'",
+}
+
+
 @pytest.mark.parametrize("mode", ["observe", "propose"])
-async def test_nothing_is_done_in_observe_and_propose(mode: str):
-    """A repair that mode heal would carry out is not carried out; propose shows the plan to a person."""
-    vendor = Vendor(fails=1)
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_nothing_is_done_in_observe_and_propose(mode: Mode, failure: str):
+    """Whatever fails, nothing is run again in these modes, not even what mode heal would; a person gets the report."""
+    vendor = Vendor(fails=1, says=FAILURES[failure])
     own = failed_run_id(register(flow_that_asks(vendor, f"modest-{uuid4()}"))(return_state=True))
 
-    with healing(mode=mode):  # pyright: ignore[reportArgumentType]
+    with healing(mode=mode):
         report = await heal_to_the_end(own)
 
     assert vendor.requests == 1
     assert report.outcome == "escalated"
+    assert report.rounds[0].repair is None
+
+
+async def test_propose_shows_the_plan_that_heal_would_carry_out():
+    """The plan and the command that goes on stand in the report."""
+    vendor = Vendor(fails=1)
+    own = failed_run_id(register(flow_that_asks(vendor, f"modest-{uuid4()}"))(return_state=True))
+
+    with healing(mode="propose"):
+        report = await heal_to_the_end(own)
+
     assert report.diagnosis.plan.actions[0].tool == "retry_flow_run"
+    assert any("--mode heal" in each for each in report.left_for_person)
+    assert vendor.requests == 1
+
+
+@pytest.mark.parametrize("mode", ["observe", "propose"])
+@pytest.mark.parametrize("name", ["wipe_table", "retry_flow_run"])
+async def test_a_hostile_model_does_nothing_in_observe_and_propose(world: World, mode: Mode, name: str):
+    """A model that proposes everything gets nothing done, even under a policy that allows everything."""
+    arguments: JsonObject = {"table": "flights"} if name == "wipe_table" else {"flow_run_id": str(world.own)}
+    reckless = Policy(allow("*", effect="read"), allow("*", effect="write"), name="reckless")
+    before = await world.runs()
+
+    with healing(model=Scripted(proposing(name, arguments)), tools=[wipe_table], policy=reckless, mode=mode):
+        report = await heal_to_the_end(world.own)
+
+    assert report.outcome != "healed"
+    assert (world.vendor.requests, await world.runs()) == (1, before)
 
 
 def hand_over() -> JsonObject:
