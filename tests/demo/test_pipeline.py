@@ -16,6 +16,7 @@ from prefect_healing.demo.vendor import FaultRequest, VendorServer
 from prefect_healing.demo.warehouse import count_loads, count_rows
 from prefect_healing.errors import ConfigurationError
 
+PATIENCE_SECONDS = 30
 FAILING = [each for each in SCENARIOS if each.fault != "healthy" or each.parameters]
 
 
@@ -25,7 +26,6 @@ def surroundings(
 ) -> None:
     monkeypatch.setenv("VENDOR_URL", vendor.url)
     monkeypatch.setenv("WAREHOUSE_URL", warehouse_url)
-    monkeypatch.setattr(pipeline, "VENDOR_TIMEOUT_SECONDS", 0.2)
 
 
 def run_unhealed(scenario: Scenario, vendor: VendorServer) -> State:
@@ -39,8 +39,15 @@ def run_unhealed(scenario: Scenario, vendor: VendorServer) -> State:
 
 @pytest.mark.usefixtures("surroundings")
 @pytest.mark.parametrize("scenario", FAILING, ids=lambda scenario: scenario.name)
-async def test_a_scenario_fails_for_its_known_cause(scenario: Scenario, vendor: VendorServer):
+async def test_a_scenario_fails_for_its_known_cause(
+    scenario: Scenario, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+):
     """What passes by itself was tried twice by Prefect; what does not was tried once."""
+    # A busy machine may take its time to answer; only who waits for a vendor that never does waits shortly.
+    monkeypatch.setattr(
+        pipeline, "VENDOR_TIMEOUT_SECONDS", 0.2 if scenario.expected_cause == "timeout" else PATIENCE_SECONDS
+    )
+
     state = run_unhealed(scenario, vendor)
 
     assert state.is_failed()
