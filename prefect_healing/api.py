@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 
 from prefect_healing.agent.sent import requests_of
 from prefect_healing.clock import now
-from prefect_healing.dispatch import Dispatched, bring_back, dispatch
+from prefect_healing.dispatch import Dispatched, bring_back, dispatch, raise_data_alert
 from prefect_healing.domain.alert import Alert, Mode, incident_id
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.options import HealingOptions
@@ -101,7 +101,8 @@ async def report_of_run(flow_run_id: UUID) -> Report | None:
     async with prefect_client() as client:
         run = await run_of(client, flow_run_id)
     for tag in reversed(run.tags):
-        if tag.startswith("incident:") and (found := await report_of(tag.removeprefix("incident:"))):
+        kind, _, identity = tag.partition(":")
+        if kind in ("incident", "raised") and (found := await report_of(identity)):
             return found
     return None
 
@@ -123,8 +124,7 @@ async def heal_target(target: str, mode: Mode | None) -> Dispatched:
                     reason=f"It is closed: {line.status}. To try again, give a mode, such as --mode heal.",
                     incident_id=line.incident_id,
                 )
-            options = options_of(run).model_copy(update={"mode": mode})
-            return await dispatch(line.flow_run_id, options, "person")
+            return await _again(run, options_of(run).model_copy(update={"mode": mode}))
         if await is_dead(client, run):
             return await bring_back(client, run)
     return Dispatched(
@@ -134,6 +134,16 @@ async def heal_target(target: str, mode: Mode | None) -> Dispatched:
         heal_flow_run_id=run.id,
         url=line.url,
     )
+
+
+async def _again(closed: "FlowRun", options: HealingOptions) -> Dispatched:
+    """Open the next incident of a closed heal run's alert: for data the same alert, for a run what it is now."""
+    alert = alert_of(closed)
+    if alert is None:
+        raise HealingError(f"Heal run {closed.id} has no readable alert; name the failed run instead.")
+    if alert.kind == "flow_run":
+        return await dispatch(alert.flow_run_id, options, "person")
+    return await raise_data_alert(alert.model_copy(update={"raised_by": "person"}), options)
 
 
 def _run_named_in(target: str) -> UUID | None:

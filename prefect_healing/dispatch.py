@@ -6,19 +6,22 @@ from uuid import UUID
 
 from prefect_healing.classify import classify
 from prefect_healing.classify.fingerprint import fingerprint
-from prefect_healing.domain.alert import Alert, FlowRunAlert, incident_id
+from prefect_healing.domain.alert import Alert, FlowRunAlert, FreshnessAlert, GateAlert, RaisedBy, incident_id
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.domain.record import Record
 from prefect_healing.errors import ConfigurationError, HealingError
 from prefect_healing.guardrails.find_policy import find_policy
 from prefect_healing.heal_runs import (
+    RAISED_PREFIX,
     add_tags,
     alert_of,
     create_deployed,
     create_inline,
     heal_runs,
+    incident_tag,
     is_closed,
     is_dead,
+    mark_of,
     options_of,
 )
 from prefect_healing.settings import settings
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
     from prefect.client.schemas.responses import DeploymentResponse
 
-RaisedBy = Literal["hook", "person", "automation", "sweeper"]
 _logger = logging.getLogger(__name__)
 
 
@@ -55,26 +57,44 @@ async def dispatch(flow_run_id: UUID, options: HealingOptions, raised_by: Raised
     if reason := _switched_off(options):
         return Dispatched(action="left", reason=reason)
     async with prefect_client() as client:
-        run = await _failed_run(client, flow_run_id)
+        run = await _known_run(client, flow_run_id)
         flow_name = (await flow_of(client, run)).name
         if reason := _nothing_to_do(run, flow_name):
             return Dispatched(action="left", reason=reason)
         if (joined := await _covered(client, run)) is not None:
             return joined
-        mark = fingerprint_of(flow_name, run)
-        newest = next(iter(await heal_runs(client, f"fingerprint:{mark}", limit=1)), None)
-        if newest is not None and not is_closed(newest):
-            return await _join(client, run, newest)
-        before = alert_of(newest) if newest else None
+        if (reported := await _stopped_by_its_gate(client, run)) is not None:
+            return reported
         alert = FlowRunAlert(
             flow_run_id=run.id,
             flow_name=flow_name,
-            fingerprint=mark,
-            generation=before.generation + 1 if before else 0,
+            fingerprint=fingerprint_of(flow_name, run),
             deployment_id=run.deployment_id,
             raised_by=raised_by,
         )
-        return await _start(client, alert, options)
+        return await _settled(client, run, alert, options)
+
+
+async def raise_data_alert(alert: GateAlert | FreshnessAlert, options: HealingOptions) -> Dispatched:
+    """Settle at the door what is to be done about data that a run found at fault; its generation is counted here.
+
+    Raises HealingError where there is no such run, ToolUnavailable where the Prefect API does not answer.
+    """
+    if reason := _switched_off(options):
+        return Dispatched(action="left", reason=reason)
+    async with prefect_client() as client:
+        run = await _known_run(client, alert.flow_run_id)
+        return await _covered(client, run) or await _settled(client, run, alert, options)
+
+
+async def _settled(client: "PrefectClient", run: "FlowRun", alert: Alert, options: HealingOptions) -> Dispatched:
+    """Join the open incident of the alert's fingerprint, or open the next one."""
+    newest = next(iter(await heal_runs(client, f"fingerprint:{alert.fingerprint}", limit=1)), None)
+    if newest is not None and not is_closed(newest):
+        return await _join(client, run, newest)
+    before = alert_of(newest) if newest else None
+    counted = alert.model_copy(update={"generation": before.generation + 1 if before else 0})
+    return await _start(client, counted, options)
 
 
 async def bring_back(client: "PrefectClient", dead: "FlowRun") -> Dispatched:
@@ -92,7 +112,7 @@ async def bring_back(client: "PrefectClient", dead: "FlowRun") -> Dispatched:
         return _dispatched("deployed", "The heal run was brought back.", alert, dead)
     if not is_closed(dead):
         await client.set_flow_run_state(dead.id, Crashed(message="Its process is gone; a new run goes on."), force=True)
-    before = await heal_runs(client, _incident_tag(alert), limit=PAGE_MAX)
+    before = await heal_runs(client, incident_tag(alert), limit=PAGE_MAX)
     return await _start(client, alert, options_of(dead), again=len(before))
 
 
@@ -102,7 +122,7 @@ def fingerprint_of(flow_name: str, run: "FlowRun") -> str:
     return fingerprint(flow_name, classify(text), text)
 
 
-async def _failed_run(client: "PrefectClient", flow_run_id: UUID) -> "FlowRun":
+async def _known_run(client: "PrefectClient", flow_run_id: UUID) -> "FlowRun":
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -143,18 +163,33 @@ async def _covered(client: "PrefectClient", run: "FlowRun") -> Dispatched | None
     return None
 
 
+async def _stopped_by_its_gate(client: "PrefectClient", run: "FlowRun") -> Dispatched | None:
+    """Leave a run that failed because its own gate did not pass to the incident that the gate has raised."""
+    message = (run.state.message if run.state else None) or ""
+    raised = [tag.removeprefix(RAISED_PREFIX) for tag in run.tags if tag.startswith(RAISED_PREFIX)]
+    for identity in raised if "GateFailed" in message else ():
+        newest = next(iter(await heal_runs(client, f"incident:{identity}", limit=1)), None)
+        if newest is None or identity not in message:
+            continue
+        if not is_closed(newest):
+            return await _join(client, run, newest)
+        reason = f"Its quality gate stopped it, and that incident is closed: {newest.state_name or 'unknown'}."
+        return Dispatched(action="left", reason=reason, incident_id=identity, url=url_of("flow-run", newest.id))
+    return None
+
+
 async def _join(client: "PrefectClient", run: "FlowRun", newest: "FlowRun") -> Dispatched:
     alert = alert_of(newest)
     if alert is None:
         raise HealingError(f"Heal run {newest.id} has no readable alert; cancel it and dispatch again.")
-    await add_tags(client, run.id, _incident_tag(alert), f"fingerprint:{alert.fingerprint}")
+    await add_tags(client, run.id, mark_of(alert), f"fingerprint:{alert.fingerprint}")
     if await is_dead(client, newest):
         return await bring_back(client, newest)
     return _dispatched("joined", "An open incident covers it.", alert, newest)
 
 
 async def _start(client: "PrefectClient", alert: Alert, options: HealingOptions, again: int = 0) -> Dispatched:
-    await add_tags(client, alert.flow_run_id, _incident_tag(alert), f"fingerprint:{alert.fingerprint}")
+    await add_tags(client, alert.flow_run_id, mark_of(alert), f"fingerprint:{alert.fingerprint}")
     key = f"heal:{alert.fingerprint}:{alert.generation}" + (f":{again}" if again else "")
     deployment = await _heal_deployment(client)
     if deployment is not None:
@@ -163,7 +198,7 @@ async def _start(client: "PrefectClient", alert: Alert, options: HealingOptions,
         return started.model_copy(update={"warning": _asleep(deployment)})
     run = await create_inline(client, alert, options, key)
     if run is None:
-        theirs = (await heal_runs(client, _incident_tag(alert), limit=1))[0]
+        theirs = (await heal_runs(client, incident_tag(alert), limit=1))[0]
         return _dispatched("joined", "Another process heals it.", alert, theirs)
     return _dispatched("inline", "There is no heal deployment.", alert, run)
 
@@ -196,7 +231,3 @@ def _dispatched(
         heal_flow_run_id=run.id,
         url=url_of("flow-run", run.id),
     )
-
-
-def _incident_tag(alert: Alert) -> str:
-    return f"incident:{incident_id(alert)}"

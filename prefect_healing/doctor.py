@@ -97,10 +97,10 @@ async def _storage() -> Finding:
 async def _policy() -> Finding:
     from prefect_healing.guardrails.find_policy import TEAM_FILE, find_policy
     from prefect_healing.guardrails.policy import effective_mode
-    from prefect_healing.tools.toolset import default_toolset
+    from prefect_healing.tools.toolset import known_tools
 
     name = settings().policy
-    policy = find_policy(name, [each.name for each in default_toolset(settings())])
+    policy = find_policy(name, known_tools(settings()))
     which = name or (str(TEAM_FILE) if TEAM_FILE.is_file() else "built-in")
     mode = effective_mode(policy, None, settings().mode)
     return Finding(

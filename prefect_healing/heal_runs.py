@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from prefect_healing.clock import now
-from prefect_healing.domain.alert import Alert, incident_id
+from prefect_healing.domain.alert import Alert, AnyAlert, incident_id
 from prefect_healing.domain.options import HealingOptions
 from prefect_healing.journal import open_journal
 from prefect_healing.locks import held, is_gone, this_process
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 HEALING_TAG = "healing"
+RAISED_PREFIX = "raised:"
 _PROCESS_LABELS = ("prefect-healing.host", "prefect-healing.pid", "prefect-healing.started")
 _START_SECONDS = 60  # An inline heal run that has not begun by then was created by a process that died.
 
@@ -51,9 +52,23 @@ async def heal_runs(client: "PrefectClient", *tags: str, limit: int = 20, offset
 def alert_of(run: "FlowRun") -> Alert | None:
     """Return the alert that a heal run was started with, None where its parameters hold none."""
     try:
-        return Alert.model_validate(run.parameters.get("alert"))
+        return AnyAlert.validate_python(run.parameters.get("alert"))
     except ValidationError:
         return None
+
+
+def incident_tag(alert: Alert) -> str:
+    """Return the tag of everything that belongs to the alert's incident."""
+    return f"incident:{incident_id(alert)}"
+
+
+def mark_of(alert: Alert) -> str:
+    """Return the tag that the run which raised the alert gets.
+
+    A run that failed belongs to the incident, whatever it fails with next. One that found a fault in the data is a
+    run like any other.
+    """
+    return incident_tag(alert) if alert.kind == "flow_run" else f"{RAISED_PREFIX}{incident_id(alert)}"
 
 
 def options_of(run: "FlowRun") -> HealingOptions:
@@ -99,7 +114,7 @@ def _parameters(alert: Alert, options: HealingOptions) -> dict[str, object]:
 
 
 def _tags(alert: Alert) -> list[str]:
-    return [HEALING_TAG, f"incident:{incident_id(alert)}", f"fingerprint:{alert.fingerprint}"]
+    return [HEALING_TAG, incident_tag(alert), f"fingerprint:{alert.fingerprint}"]
 
 
 async def create_deployed(

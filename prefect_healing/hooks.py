@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from contextlib import nullcontext, suppress
-from contextvars import Context, copy_context
+from contextlib import suppress
+from contextvars import copy_context
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -15,6 +13,7 @@ from uuid import UUID
 from prefect_healing.domain.alert import Mode
 from prefect_healing.domain.options import HealingOptions, Source
 from prefect_healing.errors import ConfigurationError, ToolError
+from prefect_healing.own_thread import OutOfTime, in_own_thread, started
 from prefect_healing.registry import register
 from prefect_healing.settings import settings
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 _logger = logging.getLogger("prefect.prefect_healing")
 
 
@@ -85,7 +83,7 @@ def _healed(flow: "Flow[P, R]", options: HealingOptions) -> "Flow[P, R]":
     # New lists: the ones a user passed to @flow may be shared with other flows.
     healed.on_failure_hooks = [*_others(flow.on_failure_hooks), hook]
     healed.on_crashed_hooks = [*_others(flow.on_crashed_hooks), hook]
-    return register(healed)
+    return register(healed, options)
 
 
 def _others(hooks: "Sequence[Callable[..., Any]] | None") -> "list[Callable[..., Any]]":
@@ -121,7 +119,7 @@ def _async_hook(options: HealingOptions) -> "Callable[..., Coroutine[Any, Any, N
     async def heal_on_failure(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
         # The user's loop goes on meanwhile: other runs may share it. Not `to_thread`: its threads hold an interrupted
         # process until they end.
-        await asyncio.wrap_future(_started(copy_context(), _Raised(flow_run, options).settle))
+        await asyncio.wrap_future(started(copy_context(), _Raised(flow_run, options).settle))
 
     return heal_on_failure
 
@@ -146,8 +144,8 @@ class _Raised:
     def _settle(self) -> None:
         limit = settings().dispatch_seconds
         try:
-            done = _in_own_thread(self._dispatched, limit, first=_flush_logs)
-        except _OutOfTime:
+            done = in_own_thread(self._dispatched, limit, first=_flush_logs)
+        except OutOfTime:
             self._log(
                 logging.ERROR,
                 f"Dispatch took longer than {limit:.0f} s and goes on without this run; "
@@ -173,8 +171,8 @@ class _Raised:
 
         limit = settings().inline_seconds
         try:
-            ended = _in_own_thread(lambda: run_heal(heal_flow_run_id), limit)
-        except _OutOfTime:
+            ended = in_own_thread(lambda: run_heal(heal_flow_run_id), limit)
+        except OutOfTime:
             self._log(
                 logging.ERROR,
                 f"Incident {done.incident_id} is not closed after {limit:.0f} s; this process waits no longer. "
@@ -206,55 +204,6 @@ def opening_line(done: "Dispatched") -> str:
         return f"Incident {done.incident_id} opened: healing in this process for {minutes}, flow run {where}"
     warning = f"; {done.warning}" if done.warning else ""
     return f"Incident {done.incident_id} opened: healing in flow run {where}{warning}"
-
-
-class _OutOfTime(Exception):
-    """The work goes on, and nobody waits for it any more."""
-
-
-def _in_own_thread(
-    work: "Callable[[], Coroutine[Any, Any, T]]", limit_seconds: float, first: Callable[[], None] = lambda: None
-) -> T:
-    """Run `first` and `work` in a thread with an empty context, so that nothing becomes part of the failing run.
-
-    Only Prefect's settings go along. Raises _OutOfTime after `limit_seconds`; the thread is then left to itself.
-    """
-    from prefect.context import SettingsContext
-
-    current = SettingsContext.get()
-
-    def run() -> T:
-        again = (
-            nullcontext() if current is None else SettingsContext(profile=current.profile, settings=current.settings)
-        )
-        with again:
-            first()
-            return asyncio.run(work())
-
-    result = _started(Context(), run)
-    try:
-        return result.result(timeout=limit_seconds)
-    except TimeoutError as error:
-        if result.done():  # It was the work's own.
-            raise
-        raise _OutOfTime from error
-
-
-def _started(context: Context, work: Callable[[], T]) -> "Future[T]":
-    """Run `work` in a daemon thread, which holds up nobody who ends the process."""
-    result = Future[T]()
-    result.set_running_or_notify_cancel()  # From here on nobody who stops waiting can cancel it.
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except Exception as error:  # noqa: BLE001 - carried over to the thread that waits
-            result.set_exception(error)
-        except BaseException as error:  # noqa: BLE001 - as above; what would end a process must not end the user's
-            result.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
-
-    threading.Thread(target=context.run, args=(run,), name="prefect-healing", daemon=True).start()
-    return result
 
 
 def _flush_logs() -> None:

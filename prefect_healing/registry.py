@@ -4,19 +4,29 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from prefect_healing.domain.options import HealingOptions
+
 if TYPE_CHECKING:
     from prefect import Flow
 
 _logger = logging.getLogger(__name__)
 _flows: "dict[str, Flow[..., Any]]" = {}
+_options: dict[str, HealingOptions] = {}
 
+_NONE = HealingOptions()
 F = TypeVar("F", bound="Flow[..., Any]")
 
 
-def register(flow: F) -> F:
+def register(flow: F, options: HealingOptions = _NONE) -> F:
     """Remember a flow by its name, so that an inline heal can run it again; the latest of one name counts."""
     _flows[flow.name] = flow
+    _options[flow.name] = options
     return flow
+
+
+def options_of_flow(name: str) -> HealingOptions:
+    """Return what the decorator of a flow of this process was given; the defaults where it has none."""
+    return _options.get(name, _NONE)
 
 
 def find_flow(name: str, entrypoint: str | None = None, root: str | None = None) -> "Flow[..., Any] | None":

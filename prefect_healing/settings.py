@@ -21,6 +21,12 @@ class Settings(BaseSettings):
     )
     triage_model: str = Field(default="claude-opus-5-5", description="Claude model id for triage.")
     tools: str = Field(default="", description="Modules whose @tool functions are offered too, comma-separated.")
+    catalog: str | None = Field(default=None, description="Path of the catalog of tables, such as catalog.yaml.")
+    warehouse: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the warehouse, or secret:NAME for a Prefect Secret block that holds it.",
+    )
+    dbt_project: str | None = Field(default=None, description="Folder of the dbt project that builds the tables.")
     heal_deployment: str = Field(
         default="heal/heal",
         pattern="^[^/]+/[^/]+$",

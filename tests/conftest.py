@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.messages_api.fixtures"]
+pytest_plugins = ["tests.messages_api.fixtures", "tests.databases"]
 _FOREIGN = ("ANTHROPIC_", "PREFECT_")
 _HOME = Path(tempfile.mkdtemp(prefix="prefect-healing-tests-"))
 _SERVER_STARTUP_SECONDS = 180  # Migrations of a new database take 20 s on two quiet cores, and 50 s on busy ones.

@@ -13,12 +13,16 @@ from prefect import flow, get_run_logger, task
 from pydantic import AnyHttpUrl
 
 from prefect_healing import Source, retry_if_transient, self_healing
+from prefect_healing.demo import contract
 from prefect_healing.demo.data import Flight
 
-VENDOR_TIMEOUT_SECONDS = 2.0
+VENDOR_TIMEOUT_SECONDS = 4.0
 
 Breakdown = Literal["origin", "dest"]
 Statement = Literal["none", "accountants"]
+LoadMode = Literal["replace", "append"]
+
+_NOT_FOUND = 404
 
 
 def vendor_url() -> str:
@@ -34,54 +38,54 @@ def warehouse_url() -> str:
 VENDOR = Source(name="flights-vendor", url=AnyHttpUrl(f"{vendor_url()}/health"), last_data="last_day")
 
 
-class ContractBroken(Exception):
-    """What the vendor sent is not what was agreed."""
-
-
 @task(persist_result=True, retries=1, retry_delay_seconds=1, retry_condition_fn=retry_if_transient)
 def extract_flights(day: date) -> list[Flight]:
     """Fetch one day of flights from the vendor."""
-    response = httpx.get(
-        f"{vendor_url()}/flights",
-        params={"day": day.isoformat()},
-        headers={"Authorization": f"Bearer {os.environ.get('VENDOR_TOKEN', 'demo-token')}"},
-        timeout=VENDOR_TIMEOUT_SECONDS,
-    )
-    if wait := response.headers.get("Retry-After"):
-        get_run_logger().warning("The vendor answered %s with Retry-After: %s", response.status_code, wait)
-    response.raise_for_status()
-    return response.json()["flights"]
+    return _page(_asked(day))
+
+
+@task(persist_result=True, retries=1, retry_delay_seconds=1, retry_condition_fn=retry_if_transient)
+def extract_delivery(day: date) -> list[Flight]:
+    """Fetch what the vendor has delivered of one day: nothing, and a warning in the log, where it has nothing yet."""
+    response = _asked(day)
+    if response.status_code == _NOT_FOUND:
+        get_run_logger().warning("The vendor has nothing of %s; its last day is %s", day, _last_day(response))
+        return []
+    return _page(response)
 
 
 @task(persist_result=True)
-def check_columns(rows: list[Flight]) -> list[Flight]:
+def check_columns(rows: list[Flight], new_columns: contract.NewColumns = "escalate") -> list[Flight]:
     """Hold what arrived against the contract with the vendor."""
-    from prefect_healing.demo.warehouse import REQUIRED_COLUMNS
+    from prefect_healing.demo.tables import REQUIRED_COLUMNS
 
-    got = sorted({column for row in rows for column in row})
-    if missing := sorted(REQUIRED_COLUMNS.difference(got)):
-        raise ContractBroken(f"missing columns {missing}; got {got}")
+    contract.hold(rows, REQUIRED_COLUMNS, new_columns)
     return rows
 
 
 @task(persist_result=True)
-def load_flights(day: date, rows: list[Flight]) -> int:
-    """Replace the day's partition of the flights table."""
+def load_flights(day: date, rows: list[Flight], mode: LoadMode = "replace") -> int:
+    """Replace the day's partition of the flights table; `append` adds to it, whatever is there."""
     from prefect_healing.demo.warehouse import connected, load_partition, prepare
 
     with connected(warehouse_url()) as engine:
         prepare(engine)
-        return load_partition(engine, day, rows)
+        return load_partition(engine, day, rows, append=mode == "append")
 
 
 @task(persist_result=True)
-def build_daily_delays(day: date, breakdown: Breakdown) -> int:
-    """Replace the day's rows of the daily table, by airport of origin or destination."""
-    from prefect_healing.demo.warehouse import connected, delays_by, replace_daily
+def build_daily_delays(day: date, breakdown: Breakdown, airports: tuple[str, ...] | None = None) -> int:
+    """Replace the day's rows of the daily table, by airport of origin or destination.
+
+    With `airports` only these are built, and the day is replaced all the same.
+    """
+    from prefect_healing.demo.warehouse import connected, delays_by, prepare, replace_daily
 
     with connected(warehouse_url()) as engine:
+        prepare(engine)
         delays = delays_by(engine, day, breakdown)
-        return replace_daily(engine, day, [daily_row(day, airport, each) for airport, each in delays.items()])
+        wanted = [airport for airport in delays if airports is None or airport in airports]
+        return replace_daily(engine, day, [daily_row(day, airport, delays[airport]) for airport in wanted])
 
 
 def daily_row(day: date, airport: str, delays: list[int | None]) -> dict[str, str | int | float | date | None]:
@@ -127,6 +131,30 @@ def nightly_flights(day: date, breakdown: Breakdown = "origin", statement: State
 def backfill_flights(day: date) -> int:
     """Bring one past day into the warehouse, from a script. Loads replace their day, so repeating them is safe."""
     return publish_day(day)
+
+
+def _asked(day: date) -> httpx.Response:
+    response = httpx.get(
+        f"{vendor_url()}/flights",
+        params={"day": day.isoformat()},
+        headers={"Authorization": f"Bearer {os.environ.get('VENDOR_TOKEN', 'demo-token')}"},
+        timeout=VENDOR_TIMEOUT_SECONDS,
+    )
+    if wait := response.headers.get("Retry-After"):
+        get_run_logger().warning("The vendor answered %s with Retry-After: %s", response.status_code, wait)
+    return response
+
+
+def _page(response: httpx.Response) -> list[Flight]:
+    response.raise_for_status()
+    return response.json()["flights"]
+
+
+def _last_day(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["last_data"])
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
 
 
 if __name__ == "__main__":

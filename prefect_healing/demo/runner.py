@@ -14,10 +14,10 @@ import httpx
 
 from prefect_healing.demo.data import flights
 from prefect_healing.demo.migrated import begin_migrated, keep_migrated
-from prefect_healing.demo.play import DEPLOYMENT, play
+from prefect_healing.demo.play import play
 from prefect_healing.demo.processes import Child, ProcessDied, child
 from prefect_healing.demo.result import DemoResult, Timings
-from prefect_healing.demo.scenarios import Scenario, chosen
+from prefect_healing.demo.scenarios import SCENARIOS, Scenario, chosen
 from prefect_healing.demo.screen import Screen
 from prefect_healing.demo.surroundings import Surroundings
 
@@ -73,7 +73,7 @@ async def _run(wanted: Sequence[Scenario], at: Surroundings, screen: Screen, sta
         screen.say(f"Prefect server: {at.ui_url}")
         _use(at, stack)
         _prepare_warehouse(at)
-        await _until(_deployed, needed, "The deployments are not served")
+        await _until(lambda: _deployed(wanted), needed, "The deployments are not served")
     serve = screen.seconds
     with screen.busy("Breaking a pipeline, and watching it heal"):
         rows = await play(wanted, at, screen, needed)
@@ -106,10 +106,11 @@ def _use(at: Surroundings, stack: AsyncExitStack) -> None:
 
 def _prepare_warehouse(at: Surroundings) -> None:
     # Here, once: runs that create tables side by side get in each other's way on PostgreSQL.
-    from prefect_healing.demo.warehouse import connected, prepare
+    from prefect_healing.demo.warehouse import clear, connected, prepare
 
     with connected(at.warehouse_url) as engine:
         prepare(engine)
+        clear(engine, [each.day for each in SCENARIOS])
 
 
 async def _until(true: Callable[[], Awaitable[bool]], needed: Sequence[Child], otherwise: str) -> None:
@@ -133,7 +134,7 @@ async def _answers(url: str) -> bool:
             return False
 
 
-async def _deployed() -> bool:
+async def _deployed(wanted: Sequence[Scenario]) -> bool:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
@@ -141,7 +142,8 @@ async def _deployed() -> bool:
 
     async with get_client() as client:
         try:
-            for name in (DEPLOYMENT, settings().heal_deployment):
+            # Healing runs loaders too; the last of all to be deployed is the one that heals.
+            for name in (*{run.deployment for each in wanted for run in each.runs}, settings().heal_deployment):
                 await client.read_deployment_by_name(name)
         except ObjectNotFound:
             return False

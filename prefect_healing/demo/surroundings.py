@@ -8,6 +8,9 @@ from pathlib import Path
 from prefect_healing.demo.processes import free_port
 from prefect_healing.demo.vendor import TOKEN
 
+CATALOG = Path(__file__).with_name("catalog.yaml")
+"""What is declared of the demo's tables."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -71,6 +74,8 @@ class Surroundings:
             "VENDOR_URL": self.vendor_url,
             "VENDOR_TOKEN": TOKEN,
             "WAREHOUSE_URL": self.warehouse_url,
+            "PREFECT_HEALING_WAREHOUSE": self.warehouse_url,
+            "PREFECT_HEALING_CATALOG": str(CATALOG),
         }
 
 

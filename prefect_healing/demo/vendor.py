@@ -1,141 +1,40 @@
 """A vendor of flight data on 127.0.0.1 that misbehaves on demand, one day at a time.
 
-GET  /flights?day=2013-01-05   the day's flights; needs the bearer token
+GET  /flights?day=2013-01-05   the day's flights, 404 where there are none yet; needs the bearer token
+GET  /manifest?day=2013-01-05  what it really has of the day now: row count, null counts, types, its newest day
 GET  /health[?day=2013-01-05]  status and last day; 503 during an outage of that day, without `day` of any day
 POST /faults                   {"day", "fault", "params": {"seconds", "requests"}}: misbehave for a day from now on
 GET  /counts                   how many requests each day had, how many were answered in full, and each status
 
 Faults are set per day, so that scenarios can run side by side. A fault with `seconds` lasts that long from the first
-request that meets it, one with `requests` for that many requests, one with neither until it is replaced.
+request for the day's flights, one with `requests` for that many of them, one with neither until it is replaced.
+Health and manifest are open to all, and asking them changes nothing.
 """
 
 import argparse
 import json
 import math
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import date
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal, cast
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from prefect_healing.demo.data import Flight, flights
-from prefect_healing.domain.record import JsonObject, Record
+from prefect_healing.demo.deliveries import held, last_data, manifest, sent
+from prefect_healing.demo.faults import FaultName, FaultRequest, Ledger
+from prefect_healing.domain.record import JsonObject
 
 TOKEN = "demo-token"  # noqa: S105 - the demo's vendor listens on loopback and guards nothing
-HANG_SECONDS = 5.0
+HANG_SECONDS = 8.0
 """How long a slow vendor hangs: longer than its client waits."""
 
-FaultName = Literal[
-    "healthy", "vendor_outage", "rate_limited", "cut_connection", "slow_vendor", "renamed_column", "bad_credentials"
-]
-
-
-class FaultParams(Record):
-    """For how long a fault lasts: `seconds` from its first request, that many `requests`, or for good."""
-
-    seconds: float | None = Field(default=None, gt=0, le=3600)
-    requests: int | None = Field(default=None, ge=1, le=10_000)
-
-
-class FaultRequest(Record):
-    """What to do wrong on one day."""
-
-    day: date
-    fault: FaultName
-    params: FaultParams = FaultParams()
-
-
-class DayCount(Record):
-    """What one day was asked for and given: all requests, those answered in full, and each status as text."""
-
-    requests: int = 0
-    served: int = 0
-    statuses: dict[str, int] = {}
-
-
-class Fault:
-    """A fault in force, and when it first met a request (monotonic seconds)."""
-
-    def __init__(self, request: FaultRequest) -> None:
-        self.name: FaultName = request.fault
-        self._params = request.params
-        self._met = 0
-        self._since: float | None = None
-
-    def meet(self) -> FaultName:
-        """Count one request and return how to answer it."""
-        self._since = time.monotonic() if self._since is None else self._since
-        active = self.active()
-        self._met += 1
-        return self.name if active else "healthy"
-
-    def active(self) -> bool:
-        """Say whether a request now would meet the fault."""
-        if self._params.requests is not None:
-            return self._met < self._params.requests
-        return self.seconds_left() > 0
-
-    def down(self) -> bool:
-        """Say whether this is an outage that has begun and is not over."""
-        return self.name == "vendor_outage" and self._since is not None and self.active()
-
-    def seconds_left(self) -> float:
-        """Return the seconds until the fault ends by itself; infinite where it does not."""
-        if self._params.seconds is None:
-            return math.inf
-        return self._params.seconds - (0 if self._since is None else time.monotonic() - self._since)
-
-
-class Ledger:
-    """Which fault each day has and what each day was asked; shared by the server's threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: dict[date, Fault] = {}
-        self._statuses: dict[date, Counter[str]] = {}
-        self._served: Counter[date] = Counter()
-
-    def put(self, request: FaultRequest) -> None:
-        """Let a day misbehave from now on."""
-        with self._lock:
-            self._faults[request.day] = Fault(request)
-
-    def meet(self, day: date) -> FaultName:
-        """Count one request for `day` and return how to answer it."""
-        with self._lock:
-            fault = self._faults.get(day)
-            return fault.meet() if fault else "healthy"
-
-    def seconds_left(self, day: date) -> float:
-        """Return how long the day's fault goes on, in seconds; infinite where it does not end."""
-        with self._lock:
-            return self._faults[day].seconds_left() if day in self._faults else 0
-
-    def record(self, day: date, status: str, *, served: bool = False) -> None:
-        """Count how one request for `day` was answered."""
-        with self._lock:
-            self._statuses.setdefault(day, Counter())[status] += 1
-            self._served[day] += served
-
-    def down(self, day: date | None) -> list[date]:
-        """Return the days, or the one day, that have an outage now."""
-        with self._lock:
-            return sorted(each for each, fault in self._faults.items() if day in (None, each) and fault.down())
-
-    def counts(self) -> dict[date, DayCount]:
-        """Return what each day was asked for and given."""
-        with self._lock:
-            return {
-                day: DayCount(requests=statuses.total(), served=self._served[day], statuses=dict(statuses))
-                for day, statuses in self._statuses.items()
-            }
+_OPEN = frozenset({"/health", "/manifest"})
 
 
 class VendorServer(ThreadingHTTPServer):
@@ -175,7 +74,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a question."""
-        self._route({"/flights": self._flights, "/health": self._health, "/counts": self._counts})
+        self._route(
+            {
+                "/flights": self._flights,
+                "/manifest": self._manifest,
+                "/health": self._health,
+                "/counts": self._counts,
+            }
+        )
 
     def do_POST(self) -> None:
         """Take an order to misbehave."""
@@ -188,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path not in routes:
             return self._error(HTTPStatus.NOT_FOUND, f"No {path} here; there are {sorted(routes)}.")
-        if path != "/health" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if path not in _OPEN and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._error(HTTPStatus.UNAUTHORIZED, "The bearer token is missing or wrong.")
         return routes[path]()
 
@@ -199,10 +105,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer_as(self, fault: FaultName, day: date) -> None:
         match fault:
-            case "healthy":
-                self._serve(day, flights().of(day))
-            case "renamed_column":
-                self._serve(day, [_renamed(row) for row in flights().of(day)])
             case "vendor_outage":
                 self._refuse(day, HTTPStatus.SERVICE_UNAVAILABLE, "The flights service is down.")
             case "rate_limited":
@@ -213,11 +115,31 @@ class Handler(BaseHTTPRequestHandler):
                 self._cut(day)
             case "slow_vendor":
                 self._hang(day)
+            case _:
+                self._serve(day, fault)
 
-    def _serve(self, day: date, rows: list[Flight]) -> None:
+    def _serve(self, day: date, fault: FaultName) -> None:
+        rows = held(day, fault)
+        if not rows:
+            self.vendor.ledger.record(day, "404")
+            return self._nothing_yet(day)
+        page = sent(rows, fault)
         # Counted before it is sent: whoever has the answer in hand finds it in the counts.
-        self.vendor.ledger.record(day, "200", served=True)
-        self._json(HTTPStatus.OK, _page(day, rows))
+        self.vendor.ledger.record(day, "200", served=len(page) == len(rows))
+        return self._json(HTTPStatus.OK, _page(day, page))
+
+    def _manifest(self) -> None:
+        if (day := self._day()) is None:
+            return self._error(HTTPStatus.BAD_REQUEST, "Ask for a day, as in /manifest?day=2013-01-05.")
+        rows = held(day, self.vendor.ledger.now(day))
+        if not rows:
+            return self._nothing_yet(day)
+        return self._json(HTTPStatus.OK, manifest(day, rows, last_data(day, self.vendor.ledger.late())))
+
+    def _nothing_yet(self, day: date) -> None:
+        newest = last_data(day, self.vendor.ledger.late() | {day}).isoformat()
+        said = {"error": "Not Found", "detail": f"No data of {day} yet.", "day": day.isoformat(), "last_data": newest}
+        self._json(HTTPStatus.NOT_FOUND, {**said})
 
     def _refuse(self, day: date, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> None:
         self.vendor.ledger.record(day, str(status.value))
@@ -314,12 +236,7 @@ def main() -> None:
 
 
 def _page(day: date, rows: list[Flight]) -> JsonObject:
-    # `rows` is the vendor's own count: the manifest against which a receiver can hold what arrived.
-    return {"day": day.isoformat(), "rows": flights().count(day), "flights": [dict(row) for row in rows]}
-
-
-def _renamed(row: Flight) -> Flight:
-    return {("departure_delay" if column == "dep_delay" else column): cell for column, cell in row.items()}
+    return {"day": day.isoformat(), "rows": len(rows), "flights": [dict(row) for row in rows]}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The demo's warehouse: flights by day, a daily table made from them, and the history of loads."""
+"""Loads into the demo's warehouse, each of which replaces its day in one transaction, and the looks into it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 
@@ -11,51 +11,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from prefect_healing.demo.data import Cell, Flight
-
-_metadata = sa.MetaData()
-
-FLIGHTS = sa.Table(
-    "flights",
-    _metadata,
-    sa.Column("flight_date", sa.Date, nullable=False, index=True),
-    sa.Column("carrier", sa.String(2), nullable=False),
-    sa.Column("flight", sa.Integer, nullable=False),
-    sa.Column("origin", sa.String(3), nullable=False),
-    sa.Column("sched_dep_time", sa.Integer),
-    sa.Column("sched_arr_time", sa.Integer),
-    sa.Column("dest", sa.String(3), nullable=False),
-    sa.Column("tailnum", sa.String(6)),
-    sa.Column("dep_time", sa.Integer),
-    sa.Column("dep_delay", sa.Integer),
-    sa.Column("arr_time", sa.Integer),
-    sa.Column("arr_delay", sa.Integer),
-    sa.Column("air_time", sa.Integer),
-    sa.Column("distance", sa.Integer),
+from prefect_healing.demo.tables import (
+    DAILY,
+    DEPARTURE_TABLES,
+    FLIGHTS,
+    LOADS,
+    OF_A_DAY,
+    REQUIRED_COLUMNS,
+    metadata,
 )
-"""One row a flight, partitioned by `flight_date`. As in most warehouses, nothing in the table forbids a duplicate."""
-
-DAILY = sa.Table(
-    "daily_delays",
-    _metadata,
-    sa.Column("flight_date", sa.Date, primary_key=True),
-    sa.Column("airport", sa.String(3), primary_key=True),
-    sa.Column("flights", sa.Integer, nullable=False),
-    sa.Column("flown", sa.Integer, nullable=False),
-    sa.Column("mean_dep_delay", sa.Float),
-)
-"""One row a day and airport; `mean_dep_delay` in minutes over the flights that left."""
-
-LOADS = sa.Table(
-    "load_history",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("flight_date", sa.Date, nullable=False),
-    sa.Column("rows", sa.Integer, nullable=False),
-    sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
-)
-"""One row each time a partition of `flights` was loaded: where repeated effects show."""
-
-REQUIRED_COLUMNS = frozenset(column.name for column in FLIGHTS.columns) - {"flight_date"}
+from prefect_healing.errors import ConfigurationError
 
 
 @contextmanager
@@ -71,21 +36,35 @@ def connected(url: str) -> Generator[sa.Engine]:
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Create the tables that are not there."""
+    """Create the tables that are not there.
+
+    Raises ConfigurationError where a table of the same name is not the demo's, and leaves that as it is.
+    """
     with engine.begin() as connection:
-        for table in _metadata.sorted_tables:
+        for table in _missing(connection):
             connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
 
 
-def load_partition(engine: sa.Engine, day: date, rows: Sequence[Flight]) -> int:
-    """Replace one day's flights, in one transaction; return how many rows it has now."""
+def clear(engine: sa.Engine, days: Collection[date]) -> None:
+    """Forget these days, and all that is made of departures: an earlier demo may have left them in this warehouse."""
     with engine.begin() as connection:
-        connection.execute(sa.delete(FLIGHTS).where(FLIGHTS.c.flight_date == day))
+        for table in OF_A_DAY:
+            connection.execute(sa.delete(table).where(table.c.flight_date.in_(days)))
+        for table in DEPARTURE_TABLES:
+            connection.execute(sa.delete(table))
+
+
+def load_partition(engine: sa.Engine, day: date, rows: Sequence[Flight], *, append: bool = False) -> int:
+    """Replace one day's flights in one transaction, or add to them; return how many were loaded."""
+    now = datetime.now(UTC)
+    with engine.begin() as connection:
+        if not append:
+            connection.execute(sa.delete(FLIGHTS).where(FLIGHTS.c.flight_date == day))
         if rows:
-            connection.execute(sa.insert(FLIGHTS), [_record(day, row) for row in rows])
-        connection.execute(sa.insert(LOADS), {"flight_date": day, "rows": len(rows), "loaded_at": datetime.now(UTC)})
+            connection.execute(sa.insert(FLIGHTS), [_record(day, row, now) for row in rows])
+        connection.execute(sa.insert(LOADS), {"flight_date": day, "rows": len(rows), "loaded_at": now})
     return len(rows)
 
 
@@ -109,22 +88,32 @@ def delays_by(engine: sa.Engine, day: date, column: str) -> dict[str, list[int |
     return delays
 
 
-def count_rows(engine: sa.Engine, day: date) -> int:
-    """Return how many flights the warehouse has of one day."""
-    query = sa.select(sa.func.count()).select_from(FLIGHTS).where(FLIGHTS.c.flight_date == day)
+def count_rows(engine: sa.Engine, day: date, table: sa.Table = FLIGHTS) -> int:
+    """Return how many rows a table of the warehouse, `flights` where none is given, has of one day."""
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.flight_date == day)
     with engine.connect() as connection:
         return connection.execute(query).scalar_one()
 
 
 def count_loads(engine: sa.Engine, day: date) -> int:
     """Return how often one day's partition was loaded."""
-    query = sa.select(sa.func.count()).select_from(LOADS).where(LOADS.c.flight_date == day)
-    with engine.connect() as connection:
-        return connection.execute(query).scalar_one()
+    return count_rows(engine, day, LOADS)
 
 
-def _record(day: date, row: Flight) -> dict[str, Cell | date]:
-    return {"flight_date": day, **{column: row[column] for column in REQUIRED_COLUMNS}}
+def _record(day: date, row: Flight, now: datetime) -> dict[str, Cell | date]:
+    return {"flight_date": day, "loaded_at": now, **{column: row[column] for column in REQUIRED_COLUMNS}}
+
+
+def _missing(connection: sa.Connection) -> list[sa.Table]:
+    inspector = sa.inspect(connection)
+    missing = [table for table in metadata.sorted_tables if not inspector.has_table(table.name)]
+    for table in set(metadata.sorted_tables).difference(missing):
+        if {each["name"] for each in inspector.get_columns(table.name)} != set(table.columns.keys()):
+            raise ConfigurationError(
+                f"The warehouse already has a table {table.name} that is not the demo's. "
+                "Name another database with --warehouse, an empty one at best."
+            )
+    return missing
 
 
 def _share_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

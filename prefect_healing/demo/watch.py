@@ -1,9 +1,10 @@
 """Follow the scenarios on the server: one request a look, whatever their number."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from prefect_healing.demo.result import Found
 from prefect_healing.demo.scenarios import NO_INCIDENT, Scenario
@@ -19,12 +20,12 @@ _OUTCOMES: dict[str, Found] = {
     "Inconclusive": "inconclusive",
     "Escalated": "escalated",
 }
-_INCIDENT = "incident:"
+_MARKS = ("incident:", "raised:")
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What the server shows of one scenario: the first run of its day, and the heal run of that run's incident."""
+    """What the server shows of one run, and of the heal run of the incident that it failed with or raised."""
 
     run: "FlowRun | None" = None
     heal: "FlowRun | None" = None
@@ -39,8 +40,17 @@ class Sight:
         """Return how the scenario ended, None while it goes on; `unfinished` where the healer itself failed."""
         if self.heal is not None:
             return _outcome_of(self.heal)
-        completed = self.run is not None and self.run.state is not None and self.run.state.is_completed()
-        return NO_INCIDENT if completed and self.incident_id is None else None
+        return NO_INCIDENT if self.completed and self.incident_id is None else None
+
+    @property
+    def completed(self) -> bool:
+        """Say whether the run has completed."""
+        return self.run is not None and self.run.state is not None and self.run.state.is_completed()
+
+    @property
+    def broke_off(self) -> bool:
+        """Say whether the run has ended without completing."""
+        return self.run is not None and self.run.state is not None and self.run.state.is_final() and not self.completed
 
     @property
     def seconds(self) -> float:
@@ -60,26 +70,29 @@ class Sight:
         if self.incident_id is None:
             return f"run {(self.run.state.name or '').lower()}"
         if self.outcome is None:
-            return f"failed; incident {self.incident_id} opened"
+            return f"incident {self.incident_id} opened"
         return f"incident {self.incident_id}: {self.outcome}"
 
 
-async def look(client: "PrefectClient", scenarios: Iterable[Scenario], since: datetime) -> dict[str, Sight]:
-    """Return what the server shows of each scenario since the demo began."""
-    runs = await _runs(client, since)
-    return {scenario.name: _sight(scenario, runs) for scenario in scenarios}
-
-
-async def _runs(client: "PrefectClient", since: datetime) -> "list[FlowRun]":
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterExpectedStartTime
+async def look(client: "PrefectClient", since: datetime) -> "list[FlowRun]":
+    """Return the runs since the demo began, first ones first, without those that are part of another."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterExpectedStartTime,
+        FlowRunFilterParentTaskRunId,
+    )
     from prefect.client.schemas.sorting import FlowRunSort
 
-    recent = FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"after_": since}))
+    recent = FlowRunFilter(
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"after_": since}),
+        parent_task_run_id=FlowRunFilterParentTaskRunId.model_validate({"is_null_": True}),
+    )
     return await client.read_flow_runs(flow_run_filter=recent, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=200)
 
 
-def _sight(scenario: Scenario, runs: "list[FlowRun]") -> Sight:
-    first = next((run for run in runs if _is_of(scenario, run)), None)
+def sight_of(scenario: Scenario, run_id: UUID | None, runs: "Sequence[FlowRun]") -> Sight:
+    """Return what the server shows of a run of the scenario; a script's own is known by its day."""
+    first = next((run for run in runs if (run.id == run_id if run_id else _is_of(scenario, run))), None)
     sight = Sight(run=first)
     incident = sight.incident_id
     if incident is None:
@@ -93,12 +106,12 @@ def _is_of(scenario: Scenario, run: "FlowRun") -> bool:
 
 
 def _heals(incident_id: str, run: "FlowRun") -> bool:
-    # The flows that heal calls carry its tags too.
-    return "healing" in run.tags and run.parent_task_run_id is None and _incident_of(run) == incident_id
+    return "healing" in run.tags and _incident_of(run) == incident_id
 
 
 def _incident_of(run: "FlowRun") -> str | None:
-    return next((tag.removeprefix(_INCIDENT) for tag in run.tags if tag.startswith(_INCIDENT)), None)
+    marks = [tag.partition(":")[2] for tag in sorted(run.tags) if tag.startswith(_MARKS)]
+    return marks[0] if marks else None
 
 
 def _outcome_of(heal: "FlowRun") -> Found | None:

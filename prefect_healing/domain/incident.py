@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from prefect_healing.domain.alert import Alert, Mode
+from prefect_healing.domain.catalog import Catalog
 from prefect_healing.domain.classification import Classification
 from prefect_healing.domain.evidence import Evidence
 from prefect_healing.domain.options import HealingOptions
@@ -12,7 +13,10 @@ from prefect_healing.domain.record import Record
 
 
 class Subject(Record):
-    """The failed flow run as it was when the incident was opened."""
+    """The failed flow run as it was when the incident was opened, or the run that found the fault in the data.
+
+    `table` and `partition` (an ISO day) are what is wrong where it is data.
+    """
 
     flow_run_id: UUID
     flow_run_name: str
@@ -23,6 +27,8 @@ class Subject(Record):
     state_id: UUID | None = None
     message: str = ""
     url: str | None = None
+    table: str | None = None
+    partition: str | None = None
     failed_at: AwareDatetime | None = None
 
 
@@ -34,7 +40,11 @@ class Attempt(Record):
 
 
 class Incident(Record):
-    """One thing to heal, with what was known when it was opened. Its policy version stays to the end."""
+    """One thing to heal, with what was known when it was opened. Its policy version stays to the end.
+
+    `catalog` is what was declared of the tables that bear on it: the one at fault, all that it is made from, and what
+    the failed flow loads.
+    """
 
     id: str
     alert: Alert
@@ -42,6 +52,7 @@ class Incident(Record):
     subject: Subject
     classification: Classification
     evidence: tuple[Evidence, ...]
+    catalog: Catalog = Catalog()
     mode: Mode
     policy_name: str
     policy_version: str

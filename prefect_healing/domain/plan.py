@@ -15,7 +15,9 @@ class Scope(Record):
 
     Names and counts are what policy conditions and blast-radius limits look at: ids of flow runs, names of
     deployments (`flow/deployment`), tables, partitions as ISO days, rows. `repeats` names finished tasks that
-    would run again. `basis` is what the preview saw and the action relies on; a change of it voids the token.
+    would run again. `share` is the largest part of a partition, from 0 to 1, that rows are moved out of. `asks` says,
+    each in a sentence, why the catalog wants a person for this. `basis` is what the preview saw and the action relies
+    on; a change of it voids the token.
     """
 
     summary: str
@@ -26,6 +28,8 @@ class Scope(Record):
     rows_written: int = 0
     rows_deleted: int = 0
     repeats: tuple[str, ...] = ()
+    share: float = 0
+    asks: tuple[str, ...] = ()
     basis: str = ""
 
 

@@ -11,10 +11,11 @@ EffectStatus = Literal["done", "already_done", "failed", "unknown", "refused"]
 
 
 class Undo(Record):
-    """The call that takes an effect back."""
+    """The call that takes an effect back; `tables` are those it writes, which are locked meanwhile."""
 
     tool: str
     arguments: JsonObject
+    tables: tuple[str, ...] = ()
 
 
 class Receipt(Record):

@@ -85,13 +85,14 @@ def holds(condition: Condition, value: JsonValue | Absent, incident: Incident, *
 
 
 def own_names(incident: Incident) -> frozenset[str]:
-    """Return what names the incident's own run and that run's deployment."""
+    """Return what names the incident's own run, that run's deployment, and the declared loaders of its tables."""
     subject, alert = incident.subject, incident.alert
     ids = (subject.flow_run_id, alert.flow_run_id, subject.deployment_id, alert.deployment_id)
     names = {str(each) for each in ids if each is not None}
     if subject.deployment_name:
         whole = "/" in subject.deployment_name
         names.add(subject.deployment_name if whole else f"{subject.flow_name}/{subject.deployment_name}")
+    names.update(each.loader.deployment for each in incident.catalog.tables if each.loader and each.loader.deployment)
     return frozenset(names)
 
 

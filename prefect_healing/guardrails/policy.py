@@ -73,7 +73,7 @@ class Policy(Record):
         misses = list[str]()
         for number, rule in enumerate(self.rules, start=1):
             if (mismatch := rule.mismatch(call, incident, taken, now)) is None:
-                return _within_mode(_decision(self.name, number, rule), call, incident.mode)
+                return _within_mode(_decision(self.name, number, rule, call), call, incident.mode)
             if rule.tool == call.tool:
                 misses.append(f"rule {number} would {rule.verdict} it, but {mismatch}")
         return _no_match(self.name, call, misses)
@@ -90,10 +90,11 @@ def effective_mode(policy: Policy, options_mode: Mode | None, environment_mode: 
     return environment_mode or options_mode or policy.mode
 
 
-def _decision(policy_name: str, number: int, rule: Rule) -> Decision:
+def _decision(policy_name: str, number: int, rule: Rule, call: Call) -> Decision:
+    asks = "".join(f" {each.rstrip('.')}." for each in call.scope.asks) if call.scope else ""
     reason = {
         "allow": f"Policy {policy_name} allows it.",
-        "ask": f"Policy {policy_name} leaves it to a person.",
+        "ask": f"Policy {policy_name} leaves it to a person.{asks}",
         "deny": f"Policy {policy_name} forbids it.",
     }[rule.verdict]
     return Decision(verdict=rule.verdict, rule=f"{policy_name} rule {number}: {rule}", reason=reason)

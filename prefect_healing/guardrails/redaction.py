@@ -1,4 +1,4 @@
-"""What must not be stored, shown or sent: keys, tokens, passwords, connection strings, known secret values."""
+"""What must not be stored, shown or sent: keys, tokens, passwords, known secret values, values a database quotes."""
 
 import base64
 import binascii
@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 from pydantic import JsonValue
 
 from prefect_healing.guardrails.assignments import PLACEHOLDER, is_placeholder, redact_assignments, secret_kind
+from prefect_healing.guardrails.database_texts import mask_database_values
 from prefect_healing.guardrails.token_formats import TOKEN_FORMATS
 
 SECRET_CHARS_MIN = 6
@@ -337,6 +338,7 @@ _PLAIN_STEPS: tuple[Step, ...] = (
     _redact_urls,
     _redact_shapes,
     redact_assignments,
+    mask_database_values,
 )
 _STEPS: tuple[Step, ...] = (_redact_encoded, *_PLAIN_STEPS)
 
@@ -345,5 +347,5 @@ _COMMON = """password passwort secret default prefect postgres postgresql localh
 _COMMON_WORDS = frozenset(_COMMON.split())
 _KINDS = """password token secret key connection_string signature session authorization bearer basic cookie user
 private_key base64 nesting slack_webhook discord_webhook teams_webhook telegram_token azure_secret storage_key
-terraform_token mailchimp_key"""
+terraform_token mailchimp_key value"""
 _PLACEHOLDERS = frozenset(f"[redacted:{kind}]" for kind in (*_KINDS.split(), *(each.kind for each in TOKEN_FORMATS)))

@@ -33,6 +33,7 @@ def _walls(call: Call, incident: Incident, taken: tuple[Call, ...], limits: Limi
     yield "healing", _targets_healing(call, incident)
     yield "foreign incident", _foreign_incident(call, incident)
     yield "foreign subject", _foreign_subject(call, incident)
+    yield "foreign table", _foreign_table(call, incident)
     if call.effect == "write":
         yield "blast radius", _too_far(call, taken, limits)
 
@@ -73,6 +74,15 @@ def _foreign_subject(call: Call, incident: Incident) -> str | None:
     if not foreign:
         return None
     return f"{_listed(foreign)} is outside this incident; it may act on {', '.join(sorted(own))} only."
+
+
+def _foreign_table(call: Call, incident: Incident) -> str | None:
+    """Say which tables bear nothing on the incident. Without a catalog nobody can tell, so the rules decide alone."""
+    declared = {each.name for each in incident.catalog.tables}
+    foreign = set(call.scope.tables if call.scope else ()) - declared
+    if not foreign or not declared:
+        return None
+    return f"{_listed(foreign)} does not bear on this incident; it may write {', '.join(sorted(declared))} only."
 
 
 def _too_far(call: Call, taken: tuple[Call, ...], limits: Limits) -> str | None:

@@ -1,8 +1,6 @@
 """The model that needs no key: fixed rules over what `classify` and the tools say. It never guesses."""
 
-import json
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
@@ -12,44 +10,22 @@ from prefect_healing.classify import classify
 from prefect_healing.domain.classification import Classification
 from prefect_healing.domain.record import JsonObject
 from prefect_healing.models.advice import advice_for, sentence_for
+from prefect_healing.models.conversation import Seen, answered, as_list, failed_rounds, texts
+from prefect_healing.models.data_rules import data_calls
 from prefect_healing.models.model import Reply, Request
 from prefect_healing.tools.backoff import when_to_retry
 from prefect_healing.tools.tool import PREVIEW_PREFIX
 
 INVESTIGATE = ("read_flow_run", "read_flow_run_logs", "read_task_runs", "read_flow_history", "check_upstream_sources")
-CITED = INVESTIGATE[:3]
+CITED = (*INVESTIGATE[:3], "diff_schema")
 LOOK_AT_CODE = ("read_source", "changes_since_last_success")
+DIFF_SCHEMA = "diff_schema"
 RETRY = PREVIEW_PREFIX + "retry_flow_run"
 SURE = 0.8
 _CODE_CAUSES = frozenset({"code_bug", "schema_drift", "dependency_env", "config_error"})
+_LOADED = re.compile(r"^It loads table (\S+) \(\w+\)\.$", re.MULTILINE)
+_TABLES_MAX = 3
 _RETRY_AFTER = re.compile(r"retry.{0,3}after\D{0,20}(\d{1,5})", re.IGNORECASE)
-_TOKEN = re.compile(r"^confirmation token: (\S+)$", re.MULTILINE)
-_EVIDENCE_ID = re.compile(r"^\[(E\d+)\]\n")
-_FAILED_ROUND = re.compile(r"^Round \d+ did not help", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One answered call, as the transcript tells it."""
-
-    name: str
-    ok: bool
-    text: str
-
-    @property
-    def evidence_id(self) -> str | None:
-        """Return the id of the evidence that the answer is."""
-        found = _EVIDENCE_ID.match(self.text)
-        return found.group(1) if found else None
-
-    @cached_property
-    def data(self) -> JsonObject:
-        """Return the answer as JSON values; empty where it is none, or was cut."""
-        try:
-            value: JsonValue = json.JSONDecoder().raw_decode(_EVIDENCE_ID.sub("", self.text))[0]
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
 
 
 class Rules:
@@ -63,7 +39,7 @@ class Rules:
 
     async def reply(self, request: Request) -> Reply:
         """Return the next step of the investigation."""
-        calls = Case(request).next_calls()
+        calls = data_calls(request) or Case(request).next_calls()
         turn = sum(message["role"] == "assistant" for message in request.messages)
         content: tuple[JsonObject, ...] = tuple(
             {"type": "tool_use", "id": f"rules_{turn}_{index}", "name": name, "input": arguments}
@@ -77,8 +53,8 @@ class Case:
 
     def __init__(self, request: Request) -> None:
         self.offered = frozenset(str(tool["name"]) for tool in request.tools)
-        self.opening = _texts(request.messages[0])
-        self.seen = _answered(request.messages)
+        self.opening = texts(request.messages[0])
+        self.seen = answered(request.messages)
 
     def next_calls(self) -> list[tuple[str, JsonObject]]:
         """Investigate; look at the code where the code is at fault; preview a re-run where one helps; conclude."""
@@ -86,10 +62,17 @@ class Case:
             return [(name, {}) for name in INVESTIGATE if name in self.offered]
         if self.helps and RETRY in self.offered and self._last(RETRY) is None and self.flow_run_id:
             return [(RETRY, self._retry_arguments())]
-        looking = [name for name in LOOK_AT_CODE if name in self.offered and self._last(name) is None]
+        looking = [call for call in self._closer() if call[0] in self.offered and self._last(call[0]) is None]
         if not self.helps and self.classification.cause in _CODE_CAUSES and looking:
-            return [(name, {}) for name in looking]
+            return looking
         return [("conclude", self._conclusion())]
+
+    def _closer(self) -> list[tuple[str, JsonObject]]:
+        """Return where to look when the code, or what it expects of the data, is at fault."""
+        calls: list[tuple[str, JsonObject]] = [(name, {}) for name in LOOK_AT_CODE]
+        if self.classification.cause == "schema_drift":
+            calls += [(DIFF_SCHEMA, {"table": name}) for name in _LOADED.findall(self.opening)[:_TABLES_MAX]]
+        return calls
 
     @cached_property
     def classification(self) -> Classification:
@@ -116,7 +99,7 @@ class Case:
     def _log_text(self) -> str:
         log = self._last("read_flow_run_logs")
         lines = log.data.get("lines") if log else None
-        texts = [str(line.get("text", "")) for line in _list(lines) if isinstance(line, dict)]
+        texts = [str(line.get("text", "")) for line in as_list(lines) if isinstance(line, dict)]
         run = self._last("read_flow_run")
         return "\n".join([*texts, str(run.data.get("message", "")) if run else ""])
 
@@ -131,10 +114,10 @@ class Case:
         checked = str(probe.data.get("checked_at", "")) if probe else ""
         if not checked:
             return None
-        statuses = [each for each in _list(probe.data.get("sources") if probe else None) if isinstance(each, dict)]
+        statuses = [each for each in as_list(probe.data.get("sources") if probe else None) if isinstance(each, dict)]
         asked = [float(str(each["retry_after_seconds"])) for each in statuses if each.get("retry_after_seconds")]
         asked += [float(found) for found in _RETRY_AFTER.findall(self._log_text())]
-        earlier = len(_FAILED_ROUND.findall(self.opening))
+        earlier = failed_rounds(self.opening)
         if not asked and not earlier and all(each.get("up") for each in statuses):
             return None
         moment = datetime.fromisoformat(checked)
@@ -142,7 +125,7 @@ class Case:
 
     def _conclusion(self) -> JsonObject:
         found, preview = self.classification, self._last(RETRY)
-        token = _TOKEN.search(preview.text) if preview and preview.ok else None
+        token = preview.token if preview else None
         refused_before = self._last("conclude") is not None
         unknown = found.cause == "unknown"
         shown = (each for each in self.seen if each.ok and each.name in CITED)
@@ -161,7 +144,7 @@ class Case:
         if found.decisive_line and not refused_before:
             said["decisive_line"] = found.decisive_line
         if token:
-            said["actions"] = [_retry(token.group(1))]
+            said["actions"] = [_retry(token)]
         else:
             said["proposal"] = advice_for(found, preview.text if preview and not preview.ok else None)
         return said
@@ -174,27 +157,3 @@ def _why(found: Classification) -> str:
 def _retry(token: str) -> JsonValue:
     reason = "The cause passes by itself, so running the flow again is likely to succeed."
     return {"tool": "retry_flow_run", "confirmation_token": token, "reason": reason}
-
-
-def _answered(messages: tuple[JsonObject, ...]) -> list[Seen]:
-    names: dict[str, str] = {}
-    seen: list[Seen] = []
-    for message in messages:
-        for block in _list(message["content"]):
-            if not isinstance(block, dict):
-                continue
-            if block.get("type") == "tool_use":
-                names[str(block["id"])] = str(block["name"])
-            elif block.get("type") == "tool_result":
-                name = names.get(str(block["tool_use_id"]), "")
-                seen.append(Seen(name, not block.get("is_error"), str(block.get("content", ""))))
-    return seen
-
-
-def _texts(message: JsonObject) -> str:
-    blocks = (block for block in _list(message["content"]) if isinstance(block, dict))
-    return "\n".join(str(block["text"]) for block in blocks if "text" in block)
-
-
-def _list(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else []

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import replace
 from datetime import timedelta
 
+from prefect_healing.catalog import catalog_of
 from prefect_healing.clock import now
 from prefect_healing.domain.alert import Alert, incident_id
 from prefect_healing.domain.incident import Attempt, Incident
@@ -17,7 +18,7 @@ from prefect_healing.guardrails.yaml_policy import load_policy, policy_to_yaml
 from prefect_healing.journal import Journal, open_journal
 from prefect_healing.settings import settings
 from prefect_healing.stages.gather import gather
-from prefect_healing.tools.toolset import default_toolset
+from prefect_healing.tools.toolset import default_toolset, known_tools
 from prefect_healing.workbench import Workbench
 
 
@@ -38,7 +39,7 @@ async def open_incident(alert: Alert, options: HealingOptions) -> Incident:
     journal = await open_journal(incident_id(alert))
 
     async def chosen() -> PolicyText:
-        tools = [each.name for each in default_toolset(settings())]
+        tools = known_tools(settings())
         return PolicyText(yaml=policy_to_yaml(find_policy(options.policy or settings().policy, tools)))
 
     policy = load_policy((await journal.once("policy", PolicyText, chosen)).yaml)
@@ -78,7 +79,7 @@ async def next_round(bench: Workbench, number: int) -> Workbench:
 
 
 async def _opened(journal: Journal, alert: Alert, options: HealingOptions, policy: Policy) -> Incident:
-    gathered = await gather(alert, await collect_secrets())
+    gathered = await gather(alert, catalog_of(settings()), await collect_secrets())
     opened_at = now()
     return Incident(
         id=journal.incident_id,
@@ -87,6 +88,7 @@ async def _opened(journal: Journal, alert: Alert, options: HealingOptions, polic
         subject=gathered.subject,
         classification=gathered.classification,
         evidence=gathered.evidence,
+        catalog=gathered.catalog,
         still_failed=gathered.failed,
         mode=effective_mode(policy, options.mode, settings().mode),
         policy_name=policy.name,

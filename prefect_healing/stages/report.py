@@ -8,7 +8,7 @@ from prefect_healing.clock import now
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.record import Record
 from prefect_healing.domain.report import Outcome, Report, Round
-from prefect_healing.heal_runs import add_tags
+from prefect_healing.heal_runs import add_tags, mark_of
 from prefect_healing.journal import Journal
 from prefect_healing.stages.failed_run_log import write_line
 from prefect_healing.stages.markdown import as_description, as_markdown
@@ -145,7 +145,7 @@ async def _tell(closed: Report) -> None:
     _tell_own_log(closed)
     await rename_own_run(f"heal {incident.subject.flow_name}: {closed.outcome}")
     async with prefect_client() as client:
-        await add_tags(client, incident.subject.flow_run_id, f"incident:{incident.id}")
+        await add_tags(client, incident.subject.flow_run_id, mark_of(incident.alert))
         if (own := _own_id()) is not None:
             await add_tags(client, own, f"outcome:{closed.outcome}", f"cause:{cause}")
         await _last_words(closed)
@@ -169,9 +169,10 @@ def last_line(closed: Report) -> str:
     """Return the last line of the failed run's log: outcome, where it was healed, and what became of the run."""
     incident = closed.incident
     where = closed.heal_run_url or f"(prefect-healing show {incident.id})"
-    stays = "; this run stays failed and its exception is raised as before"
     ended = f"Incident {incident.id} {closed.outcome.replace('_', ' ')} by run {where}"
-    return f"{ended}{'' if incident.subject.deployment_id else stays}. {closed.reason}"
+    stays = incident.alert.kind == "flow_run" and incident.subject.deployment_id is None
+    raised = "; this run stays failed and its exception is raised as before" if stays else ""
+    return f"{ended}{raised}. {closed.reason}"
 
 
 async def _last_words(closed: Report) -> None:

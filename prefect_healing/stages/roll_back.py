@@ -21,7 +21,7 @@ async def _undo(bench: Workbench, applied: Receipt, undo: Undo) -> Receipt:
         id=f"undo {applied.action_id}",
         tool=undo.tool,
         arguments=undo.arguments,
-        scope=Scope(summary=f"Take back: {applied.detail}"),
+        scope=Scope(summary=f"Take back: {applied.detail}", tables=undo.tables),
         token="",
         reason="The repair did not help.",
     )

@@ -1,6 +1,7 @@
 """The decorator that makes a typed async function a tool, with an honest effect."""
 
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,7 +113,10 @@ class Tool(Generic[P, R]):
             for name, parameter in inspect.signature(self.function).parameters.items()
             if hints[name] is not ToolContext
         }
-        return create_model(f"{self.name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        with warnings.catch_warnings():
+            # An argument may be called `copy` or `schema`: nobody calls these methods of the model.
+            warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
+            return create_model(f"{self.name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
 
     @cached_property
     def takes_context(self) -> bool:

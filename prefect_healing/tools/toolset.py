@@ -17,6 +17,18 @@ DEFAULT_MODULES = (
     "prefect_healing.tools.code",
     "prefect_healing.tools.prefect_write",
 )
+WAREHOUSE_MODULES = (
+    "prefect_healing.tools.freshness",
+    "prefect_healing.tools.lineage",
+    "prefect_healing.tools.warehouse_read",
+    "prefect_healing.tools.warehouse_query",
+    "prefect_healing.tools.gate",
+    "prefect_healing.tools.warehouse_write",
+)
+"""Offered where a catalog and a warehouse are configured."""
+
+DBT_MODULES = ("prefect_healing.tools.dbt",)
+"""Offered where a dbt project is configured."""
 
 
 class Toolset:
@@ -65,14 +77,31 @@ def default_toolset(settings: Settings) -> Toolset:
     """Return the tools of this package and those of the modules that `settings.tools` names.
 
     Raises ConfigurationError where a module cannot be imported, holds no tool, or two tools share a name. A tool of
-    effect `destroy` is never offered.
+    effect `destroy` is never offered, and none for a warehouse or a dbt project that is not configured.
     """
-    own = (name.strip() for name in settings.tools.split(","))
-    found = [each for module in (*DEFAULT_MODULES, *filter(None, own)) for each in _tools_in(module)]
+    modules = list(DEFAULT_MODULES)
+    if settings.catalog and settings.warehouse:
+        modules += WAREHOUSE_MODULES
+    if settings.dbt_project:
+        modules += DBT_MODULES
+    found = [each for module in (*modules, *_own(settings)) for each in _tools_in(module)]
     return Toolset(each for each in dict.fromkeys(found) if each.effect != "destroy")
 
 
+def known_tools(settings: Settings) -> list[str]:
+    """Return the names that a policy may use: of all tools there are, whether offered here or not."""
+    modules = (*DEFAULT_MODULES, *WAREHOUSE_MODULES, *DBT_MODULES, *_own(settings))
+    return sorted({each.name for module in modules for each in _tools_in(module)})
+
+
+def _own(settings: Settings) -> list[str]:
+    return [name for each in settings.tools.split(",") if (name := each.strip())]
+
+
 def _tools_in(module_name: str) -> list[AnyTool]:
+    import importlib.util  # TEMPORARY
+    if module_name in (*WAREHOUSE_MODULES, *DBT_MODULES) and importlib.util.find_spec(module_name) is None:
+        return []
     try:
         module = import_module(module_name)
     except Exception as error:

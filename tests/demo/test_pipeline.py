@@ -9,15 +9,18 @@ from prefect import State
 from sqlalchemy import Engine
 
 from prefect_healing import classify
-from prefect_healing.demo import pipeline
-from prefect_healing.demo.data import Flight, flights
-from prefect_healing.demo.scenarios import SCENARIOS, Scenario, chosen
-from prefect_healing.demo.vendor import FaultRequest, VendorServer
+from prefect_healing.demo import contract, loads, pipeline
+from prefect_healing.demo.data import flights
+from prefect_healing.demo.faults import FaultRequest
+from prefect_healing.demo.scenarios import PIPELINE_SCENARIOS, SCENARIOS, Scenario, chosen
+from prefect_healing.demo.tables import REQUIRED_COLUMNS
+from prefect_healing.demo.vendor import VendorServer
 from prefect_healing.demo.warehouse import count_loads, count_rows
 from prefect_healing.errors import ConfigurationError
 
 PATIENCE_SECONDS = 30
-FAILING = [each for each in SCENARIOS if each.fault != "healthy" or each.parameters]
+FAILING = [each for each in PIPELINE_SCENARIOS if each.name != "healthy"]
+FLOWS = {each.name: each for each in (pipeline.nightly_flights, loads.load_flights)}
 
 
 @pytest.fixture
@@ -31,10 +34,10 @@ def surroundings(
 def run_unhealed(scenario: Scenario, vendor: VendorServer) -> State:
     """Run the scenario's flow without its hooks, so that what is seen is the failure alone."""
     vendor.ledger.put(FaultRequest(day=scenario.day, fault=scenario.fault, params=scenario.fault_params))
-    flow = pipeline.backfill_flights if scenario.inline else pipeline.nightly_flights
+    flow = pipeline.backfill_flights if scenario.inline else FLOWS[scenario.run.flow]
     unhealed = flow.with_options()
     unhealed.on_failure_hooks, unhealed.on_crashed_hooks = [], []
-    return unhealed(scenario.day, **scenario.parameters, return_state=True)
+    return unhealed(scenario.day, **scenario.run.parameters, return_state=True)
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -77,11 +80,30 @@ def test_a_limit_is_said_in_the_log_of_the_run(vendor: VendorServer, caplog: pyt
     assert "429 with Retry-After:" in caplog.text
 
 
-def test_a_contract_names_what_is_missing_and_what_came():
-    with pytest.raises(
-        pipeline.ContractBroken, match=r"missing columns \['dep_delay'\]; got \['air_time', 'arr_delay'"
-    ):
-        pipeline.check_columns.fn(_rows_without("dep_delay"))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dep_delay": ...}, r"missing columns \['dep_delay'\]; got \['air_time', 'arr_delay'"),
+        ({"dep_gate": "EWR-5"}, r"unexpected columns \['dep_gate'\]; the contract has no such columns"),
+        ({"dep_delay": "12 min"}, "schema changed: column dep_delay should be integer, and 1 of 720 rows have another"),
+        ({"origin": 7}, "schema changed: column origin should be text, and 1 of 720 rows have another"),
+    ],
+)
+def test_a_contract_names_columns_and_counts_rows_and_tells_no_value(change: dict[str, object], said: str):
+    rows = flights().of(date(2013, 1, 5))
+    for row in rows if ... in change.values() else rows[:1]:
+        row.update(change)
+    without = [{column: cell for column, cell in row.items() if cell is not ...} for row in rows]
+
+    with pytest.raises(contract.ContractBroken, match=said) as broken:
+        contract.hold(without, REQUIRED_COLUMNS)
+    assert "12 min" not in str(broken.value)
+
+
+def test_where_the_catalog_says_so_a_new_column_is_loaded_without():
+    rows = [row | {"dep_gate": "EWR-5"} for row in flights().of(date(2013, 1, 5))]
+
+    contract.hold(rows, REQUIRED_COLUMNS, "load")
 
 
 def test_scenarios_do_not_share_a_day():
@@ -90,12 +112,10 @@ def test_scenarios_do_not_share_a_day():
 
 
 def test_an_unknown_scenario_is_said_with_those_there_are():
-    with pytest.raises(ConfigurationError, match=r"No scenario 'gremlins'\. There are: bad_credentials, code_bug"):
+    with pytest.raises(
+        ConfigurationError, match=r"No scenario 'gremlins'\. There are: bad_credentials, bad_rows, "
+    ):
         chosen(["healthy", "gremlins"])
-
-
-def _rows_without(column: str) -> list[Flight]:
-    return [{key: cell for key, cell in row.items() if key != column} for row in flights().of(date(2013, 1, 5))]
 
 
 def test_the_vendor_says_how_it_is_without_a_token(vendor: VendorServer):

@@ -38,6 +38,13 @@ def test_the_warehouse_is_a_file_unless_another_is_named(tmp_path: Path):
     assert Surroundings.at(tmp_path, "postgresql://db").warehouse_url == "postgresql://db"
 
 
+def test_pipeline_and_healing_look_at_one_warehouse_and_the_demos_catalog(tmp_path: Path):
+    env = Surroundings.at(tmp_path, "postgresql+psycopg://db").environment({})
+
+    assert env["WAREHOUSE_URL"] == env["PREFECT_HEALING_WAREHOUSE"] == "postgresql+psycopg://db"
+    assert Path(env["PREFECT_HEALING_CATALOG"]).read_text().startswith("# The tables of the demo")
+
+
 async def test_a_process_is_ended_with_all_that_it_started(tmp_path: Path, module: Path):
     env = dict(os.environ, PYTHONPATH=str(module.parent))
     async with child("waits", ["waits"], env=env, home=tmp_path) as started:

@@ -345,8 +345,10 @@ class TestLimits:
         not_limited = {
             "summary": "words",
             "basis": "what the token is bound to",
-            "deployments": "each is the incident's own, by a wall",
+            "deployments": "each is the incident's own or a declared loader, by a wall",
             "repeats": "a rule's business",
+            "share": "a rule's business",
+            "asks": "a rule's business",
             "flow_runs": "limited as runs",
         }
 

@@ -46,7 +46,7 @@ def test_a_token_is_bound_to_every_field(field: str):
 @pytest.mark.parametrize("field", Scope.model_fields)
 def test_a_token_is_bound_to_every_field_of_the_scope(field: str):
     """A preview that would find something else today voids the token."""
-    changed = {"summary": "x", "basis": "x", "rows_written": 1, "rows_deleted": 1}.get(field, ("x",))
+    changed = {"summary": "x", "basis": "x", "rows_written": 1, "rows_deleted": 1, "share": 0.1}.get(field, ("x",))
     scope = CALL["scope"].model_copy(update={field: changed})
 
     assert not is_genuine(confirmation_token(KEY, **CALL), KEY, **{**CALL, "scope": scope})

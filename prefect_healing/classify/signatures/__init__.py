@@ -5,6 +5,7 @@ from functools import cache
 from prefect_healing.classify.signature import Table
 from prefect_healing.classify.signatures import (
     databases,
+    dbt,
     errno,
     http,
     network,
@@ -19,5 +20,5 @@ from prefect_healing.classify.signatures import (
 @cache
 def table() -> Table:
     """Return the table of all systems."""
-    systems = (process, prefect, postgresql, sqlite, databases, http, network, errno, python)
+    systems = (process, prefect, dbt, postgresql, sqlite, databases, http, network, errno, python)
     return Table([row for system in systems for row in system.ROWS])
