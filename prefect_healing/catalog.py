@@ -49,7 +49,9 @@ class _Reader:
 
     def catalog(self) -> Catalog:
         """Return the catalog, or raise ConfigurationError."""
-        entries = {name: self.yaml.named(self.yaml.fields.get(name), (name,), f"a {name[:-1]}") for name in self.yaml.fields}
+        entries = {
+            name: self.yaml.named(self.yaml.fields.get(name), (name,), f"a {name[:-1]}") for name in self.yaml.fields
+        }
         tables = {name: self._table(name, entry) for name, entry in entries.get("tables", {}).items()}
         sources = tuple(self._source(name, entry) for name, entry in entries.get("sources", {}).items())
         self._refuse_namesakes([*tables, *(each.name for each in sources)])

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     dispatch_seconds: float = Field(default=10, gt=0, description="Most that a failing run waits for dispatch.")
     inline_seconds: float = Field(default=300, gt=0, description="Most that an inline heal may take.")
     verify_seconds: float = Field(default=600, gt=0, description="Most that verification waits for a re-run to end.")
+    source_wait_minutes: float = Field(
+        default=10, ge=0, description="Longest that a repair waits for data that its source does not have yet."
+    )
     deadline_minutes: float = Field(default=30, gt=0, description="After this an incident is a person's.")
     retention_days: float = Field(
         default=30, ge=1, description="How long a closed incident is kept; never under 24 hours."

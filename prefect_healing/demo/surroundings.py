@@ -76,6 +76,8 @@ class Surroundings:
             "WAREHOUSE_URL": self.warehouse_url,
             "PREFECT_HEALING_WAREHOUSE": self.warehouse_url,
             "PREFECT_HEALING_CATALOG": str(CATALOG),
+            # Ten minutes are right for production, and long for somebody who watches.
+            "PREFECT_HEALING_SOURCE_WAIT_MINUTES": "1",
         }
 
 

@@ -62,12 +62,9 @@ class Graph(Record):
     def in_order(self, names: Collection[str]) -> tuple[str, ...]:
         """Return the names with parents before children; where the graph does not tell, in the order given."""
         ordered: dict[str, None] = {}
-        left = list(names)
-        above = {name: self.upwards(name).keys() - {name} for name in left}
+        left: list[str] = list(names)
         while left:
-            # In a cycle nobody is ready: the order given decides who begins.
-            ready = [name for name in left if above[name].isdisjoint(left)] or left
-            ordered |= dict.fromkeys(ready)
+            ordered |= dict.fromkeys(self.topmost(left))
             left = [name for name in left if name not in ordered]
         return tuple(ordered)
 

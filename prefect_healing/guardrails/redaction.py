@@ -28,6 +28,7 @@ Step = Callable[[str], str]
 def redact(text: str, secrets: Collection[str] = ()) -> str:
     """Return `text` with every secret replaced by `[redacted:kind]`; what is redacted already stays as it is.
 
+    Values of the data that a database's error quotes become `[redacted:value]`: what failed is told, of whom is not.
     `secrets` are values known to be secret, found also where they are escaped, quoted for URLs or in base64; ones
     under six characters, and common words, are not looked for. Linear in the length of the text. Redact first and
     cut afterwards: of a secret that was cut in half, the half is not recognized.

@@ -17,7 +17,7 @@ from prefect_healing.tools.prefect_api import url_of
 from prefect_healing.tools.tool import Applied, ToolContext
 from prefect_healing.warehouse.connection import reading, writing
 from prefect_healing.warehouse.copies import Copy, can_be_restored, copy_of, note_no_copy, restore, take_copy
-from prefect_healing.warehouse.effects import Recorded, record, recorded
+from prefect_healing.warehouse.effects import Recorded, hold_effect, record, recorded
 from prefect_healing.warehouse.fingerprint import Fingerprint, partition_fingerprint
 from prefect_healing.warehouse.partition import as_day, count_rows, declared
 
@@ -71,11 +71,12 @@ async def reload(ctx: ToolContext, tool: str, name: str, days: tuple[date, ...],
 
 
 async def wait_for_sources(ctx: ToolContext, tables: tuple[Table, ...], days: tuple[date, ...], minutes: int) -> None:
-    """Wait until every declared source has these days, at most so many minutes.
+    """Wait until every declared source has these days, at most so many minutes and never longer than the settings say.
 
     Without a wait it is asked once, and only a plain no refuses. Raises ToolFailed with when data was last seen.
     """
-    until = asyncio.get_running_loop().time() + minutes * 60
+    longest = min(minutes, ctx.settings.source_wait_minutes)
+    until = asyncio.get_running_loop().time() + longest * 60
     while missing := await _missing(ctx.incident.catalog, tables, days, patient=minutes > 0):
         left = until - asyncio.get_running_loop().time()
         if left <= 0:
@@ -112,6 +113,7 @@ def once(
     key = effect_key(ctx)
 
     def run(connection: "sa.Connection") -> Applied:
+        hold_effect(connection, key)
         if (ended := recorded(connection, key)) is not None:
             return _as_it_ended(ended)
         applied = work(connection)
@@ -213,6 +215,7 @@ async def _put_back(ctx: ToolContext, tool: str, table: Table, copy: Copy, loade
     reason = f"Loading {table.name} failed: {loaded.detail}. The partition is as it was."
 
     def work(connection: "sa.Connection") -> None:
+        hold_effect(connection, effect_key(ctx))
         if recorded(connection, effect_key(ctx)) is None:
             restore(connection, ctx.incident.catalog, copy)
             record(connection, effect_key(ctx), tool, Recorded(outcome="failed", data=reason))

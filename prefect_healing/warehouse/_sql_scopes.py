@@ -13,6 +13,7 @@ from prefect_healing.warehouse._sql_flow import (
     Label,
     Output,
     Scope,
+    Shape,
     Source,
     bound_together,
     raised_by,
@@ -307,7 +308,8 @@ def _conditions_of(select: exp.Select) -> Iterable[exp.Expr]:
 def _merged(one: Flow, other: Flow) -> Flow:
     names = tuple(dict.fromkeys((*one.names, *other.names)))
     label, kind = max(one.label, other.label), one.kind if one.kind == other.kind else "other"
-    shape = one.shape if one.shape == other.shape else "computed"
+    # Beside rows of another query a single closed one would stand out in a maximum or a sum.
+    shape: Shape = "computed" if label is not Label.FREE else "column"
     return Flow(label, kind, shape, one.origins | other.origins, repeated=True, names=names)
 
 

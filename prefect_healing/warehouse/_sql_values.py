@@ -22,6 +22,11 @@ _CONDITIONS = (
     *(exp.Is, exp.Like, exp.ILike, exp.Escape, exp.Between),
 )
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul)
+_ORDERING = (
+    *(exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.Greatest, exp.Least),
+    *(*_ARITHMETIC, exp.Div, exp.Mod),
+)
+"""What tells how far apart two values are: between tables, counting would then tell a closed one."""
 _KEEPS_SHAPE: dict[type[exp.Expr], Kind | None] = {
     **dict.fromkeys((exp.Paren, exp.Neg, exp.Abs, exp.Round, exp.Ceil, exp.Floor, exp.TsOrDsToTimestamp), None),
     **dict.fromkeys((exp.Length, exp.Extract), "number"),
@@ -155,12 +160,16 @@ class Values:
         if around.outer_seen and any(each.closed for each in around.seen):
             # What closed rows say of each row of the query around is closed, and is not of that row's own table.
             return replace(told, label=Label.CLOSED, origins=frozenset(("elsewhere",)))
+        if not around.outer_seen and not told.closed:
+            return replace(told, origins=frozenset())  # One value for the whole query, as a constant is.
         return told
 
     def _plain(self, node: exp.Expr) -> Flow:
         if isinstance(node, exp.Query):
             raise ToolFailed("A query stands where a value belongs; put it in parentheses, or into WITH.")
         flows = [self.of(each) for each in _operands(node)]
+        if isinstance(node, _ORDERING):
+            _check_one_origin(node, together(flows))
         if isinstance(node, exp.Literal):
             return Flow(kind="text" if node.is_string else "number")
         if isinstance(node, (*_CONDITIONS, exp.In)):
@@ -208,6 +217,14 @@ def _inner_query(node: exp.Expr) -> exp.Expr | None:
 def _operands(node: exp.Expr) -> list[exp.Expr]:
     skipped = exp.DataType | exp.Var | exp.Identifier
     return [each for each in node.iter_expressions() if not isinstance(each, skipped)]
+
+
+def _check_one_origin(node: exp.Expr, flow: Flow) -> None:
+    if flow.closed and len(flow.origins) > 1:
+        raise ToolFailed(
+            f"{node.key.upper()} of {', '.join(flow.names)}: rows that are not shared can be compared with those of "
+            "another table by = and <> only. Aggregate each in WITH first, and compare the aggregates."
+        )
 
 
 def _arithmetic(flows: list[Flow]) -> Flow:

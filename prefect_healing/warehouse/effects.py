@@ -20,6 +20,15 @@ class Recorded(Record):
     data: str
 
 
+def hold_effect(connection: "sa.Connection", effect_id: str) -> None:
+    """Let nobody else begin this effect until the transaction ends: a lease that lapsed leaves two at work."""
+    import sqlalchemy as sa
+
+    if connection.dialect.name == "postgresql":
+        statement = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:effect_id, 0))")
+        connection.execute(statement, {"effect_id": effect_id})
+
+
 def recorded(connection: "sa.Connection", effect_id: str) -> Recorded | None:
     """Return how an effect ended, None where it did not end yet."""
     import sqlalchemy as sa

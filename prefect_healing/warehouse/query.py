@@ -1,4 +1,7 @@
-"""Runs a guarded query: in a transaction that cannot write, for some seconds, up to so many rows and bytes."""
+"""Runs a guarded query: in a transaction that cannot write, for some seconds, up to so many rows and bytes.
+
+The guard is the first wall. A role of the database that sees the catalog's tables and no others is the best second one.
+"""
 
 import re
 from collections.abc import Iterable

@@ -8,6 +8,7 @@ counts the partition and remembers that it is good. Great Expectations is import
 
 import argparse
 import json
+import logging
 import sys
 import time
 import warnings
@@ -16,6 +17,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from measure import Row, folder, in_pairs, leave_alone, machine, server, show
+
+Clock = Callable[[], float]
 
 RATIO_GOAL, MORE_SECONDS_GOAL = 1.1, 0.05
 DAYS, ROWS, DAY = 30, 1_000, date(2013, 1, 15)
@@ -42,13 +45,16 @@ def main() -> int:
     """Measure, print, and return 0 where the goal is met on every database."""
     options = _options()
     leave_alone()
+    logging.disable(logging.INFO)
     with server(), folder() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         urls = [f"sqlite:///{place / 'warehouse.db'}", *options.warehouse]
-        measured = [_measured(url, place, options.pairs) for url in urls]
+        clock = time.process_time if options.cpu else time.perf_counter
+        measured = [_measured(url, place, options.pairs, clock) for url in urls]
     met = all(each["met"] for each in measured)
     result: Row = {
         "databases": measured,
+        "clock": "CPU" if options.cpu else "wall",
         "goals": {"ratio": RATIO_GOAL, "more_seconds": MORE_SECONDS_GOAL},
         "met": met,
         "machine": machine(),
@@ -60,12 +66,13 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20, help="passing gates of each, in turns")
+    parser.add_argument("--cpu", action="store_true", help="CPU of this process, which a busy machine changes less")
     parser.add_argument("--warehouse", action="append", default=[], help="URL of one more empty database to measure on")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def _measured(url: str, place: Path, pairs: int) -> dict[str, object]:
+def _measured(url: str, place: Path, pairs: int, clock: Clock) -> dict[str, object]:
     """Measure inside one flow run, as most gates are run."""
     from prefect import flow
 
@@ -77,16 +84,16 @@ def _measured(url: str, place: Path, pairs: int) -> dict[str, object]:
 
     @flow(name="a load with a gate", persist_result=False)
     def load() -> dict[str, object]:
-        return _compared(url, pairs)
+        return _compared(url, pairs, clock)
 
     with healing(catalog=str(catalog), warehouse=url):
         return {"database": url.partition(":")[0], **load()}
 
 
-def _compared(url: str, pairs: int) -> dict[str, object]:
-    ours, found, met = _seconds_of(_ours), {}, True
+def _compared(url: str, pairs: int, clock: Clock) -> dict[str, object]:
+    ours, found, met = _seconds_of(_ours, clock), {}, True
     for name, result_format in (("default", "SUMMARY"), ("cheapest", "BOOLEAN_ONLY")):
-        bare = _seconds_of(lambda wanted=result_format: _bare(url, wanted))
+        bare = _seconds_of(lambda wanted=result_format: _bare(url, wanted), clock)
         ours(), bare()  # Once unmeasured: what is first in a process imports and compiles.
         beside, against_itself = in_pairs(bare, ours, pairs)
         more = round(beside["other_seconds"] - beside["plain_seconds"], 4)
@@ -95,11 +102,11 @@ def _compared(url: str, pairs: int) -> dict[str, object]:
     return {**found, "met": met}
 
 
-def _seconds_of(work: Callable[[], None]) -> Callable[[], float]:
+def _seconds_of(work: Callable[[], None], clock: Clock) -> Callable[[], float]:
     def measured() -> float:
-        begun = time.perf_counter()
+        begun = clock()
         work()
-        return time.perf_counter() - begun
+        return clock() - begun
 
     return measured
 

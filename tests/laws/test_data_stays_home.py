@@ -20,7 +20,7 @@ DAY = "2013-01-05"
 CANARY, NUMBER_CANARY, DAY_CANARY = "canary", 62342815, "1962-07-23"
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "table": ("people", "visitors", "canary"),
+    "table": ("people", "visitors", "elsewhere"),
     "partition": (DAY, "2013-01-06", "'; drop table people"),
     "sql": (
         "SELECT * FROM people",
@@ -60,7 +60,7 @@ def _tables() -> tuple[Table, ...]:
             key=("email",),
             share_rows=True,
             upstreams=("people",),
-            loader=Loader(deployment="load/visitors"),
+            loader=Loader(dbt="visitors"),
             freshness=Freshness(column="day", max_age_hours=24),
             **common,
         ),
@@ -68,7 +68,7 @@ def _tables() -> tuple[Table, ...]:
 
 
 def _fill(url: str) -> None:
-    """Make two tables with canaries in every column but day and amount; `city` alone may be told, of visitors."""
+    """Make two tables with canaries in all that may not leave: of visitors, who are shared, the sensitive columns."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         for table, city in (("people", f"{CANARY} city"), ("visitors", "Berlin")):
@@ -77,8 +77,8 @@ def _fill(url: str) -> None:
                 "salary integer, born date)"
             )
             for number in range(30):
-                day, badge = date(2013, 1, 5 + number % 2), f"{CANARY}-{number % 20}"
-                name = f"{CANARY} {number}" if table == "people" else f"visitor {number}"
+                hidden = CANARY if table == "people" else "open"
+                day, badge, name = date(2013, 1, 5 + number % 2), f"{hidden}-{number % 20}", f"{hidden} {number}"
                 connection.exec_driver_sql(
                     f"INSERT INTO {table} VALUES ('{badge}', '{day}', '{name}', '{city}', {number}, "
                     f"'{CANARY}{number % 20}@example.org', {NUMBER_CANARY}, '{DAY_CANARY}')"

@@ -228,6 +228,18 @@ CLOSED = [
     "SELECT sum(delay) OVER (ORDER BY id) FROM flights",
     "SELECT flights FROM flights",
     "SELECT f.* FROM flights f",
+    "SELECT sum(d) FROM (" + " UNION ALL ".join(["SELECT delay AS d FROM flights WHERE id = 7"] * 6) + ") AS x",
+    "SELECT max(x.a) FROM (SELECT n AS a FROM numbers UNION ALL SELECT delay FROM flights WHERE id = 7) AS x",
+    "SELECT max(x.a) FROM (SELECT id AS a FROM flights UNION ALL SELECT delay FROM flights WHERE id = 7) AS x",
+    "SELECT count(*) FROM numbers WHERE n <= (SELECT delay FROM flights WHERE id = 8)",
+    "SELECT max(n) FROM numbers WHERE n <= (SELECT delay FROM flights WHERE id = 30)",
+    "SELECT count(*) FROM numbers n JOIN flights f ON n.n <= f.delay WHERE f.id = 8",
+    "SELECT count(*) FROM flights a JOIN flights b ON a.id <= b.delay WHERE b.id = 8",
+    "SELECT count(*) FROM numbers n, flights f WHERE f.id = 8 AND abs(n.n - f.delay) = n.n - f.delay",
+    "SELECT count(*) FROM numbers n, flights f WHERE f.id = 8 AND nullif(greatest(n.n, f.delay), n.n) IS NULL",
+    "SELECT count(*) FROM numbers n, flights f WHERE f.id = 8 AND n.n BETWEEN 0 AND f.delay",
+    "SELECT count(*) FROM (SELECT n.n, f.delay FROM numbers n CROSS JOIN flights f WHERE f.id = 8) d WHERE n <= delay",
+    "SELECT count(*) FROM numbers n WHERE n.n <= (SELECT f.delay FROM flights f WHERE f.id = n.n)",
 ]
 WRITES = [
     "INSERT INTO flights (id) VALUES (1000)",

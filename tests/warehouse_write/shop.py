@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -85,12 +86,13 @@ def order(number: int | None, day: date = DAY, **changes: Any) -> dict[str, Any]
 @contextmanager
 def connected(url: str):
     """Yield a connection in a transaction, as somebody else's program has it."""
-    engine = sa.create_engine(url)
-    try:
-        with engine.begin() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    with _engine(url).begin() as connection:
+        yield connection
+
+
+@cache
+def _engine(url: str) -> sa.Engine:
+    return sa.create_engine(url, poolclass=sa.NullPool)
 
 
 def fill(url: str, orders: Iterable[Mapping[str, Any]]) -> None:
@@ -101,6 +103,14 @@ def fill(url: str, orders: Iterable[Mapping[str, Any]]) -> None:
             connection.execute(sa.insert(ORDERS), records)
         connection.execute(sa.insert(DAILY), [{"day": DAY, "orders": 3}, {"day": NEXT_DAY, "orders": 1}])
         connection.execute(sa.insert(OTHER), [{"day": DAY, "text": "not yours"}])
+
+
+def refill(url: str, orders: Iterable[Mapping[str, Any]]) -> None:
+    """Fill the tables anew; healing's own are emptied."""
+    with connected(url) as connection:
+        for name in sa.inspect(connection).get_table_names():
+            connection.exec_driver_sql(f"DELETE FROM {name}")
+    fill(url, orders)
 
 
 def empty(url: str) -> None:

@@ -31,7 +31,7 @@ def in_the_middle() -> Iterator[list[Any]]:
     wanted: list[Any] = []
 
     def look(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
-        if wanted and statement.startswith("DELETE FROM orders"):
+        if wanted and "DELETE FROM orders" in statement:
             wanted.pop()(connection)
 
     event.listen(sa.Engine, "before_cursor_execute", look)
@@ -109,9 +109,9 @@ async def test_two_repairs_for_one_table_move_its_rows_once(database_url: str, h
         *(each.carry_out("quarantine_rows", scope=scope, **MOVE) for each in (first, second, first))
     )
 
-    statuses = [each.status for each in receipts]
-    assert sorted(statuses) == ["done", "done", "failed"], [each.detail for each in receipts]
-    assert statuses[0] == statuses[2]
+    once, other, again = (each.status for each in receipts)
+    assert {once, other} == {"done", "failed"}, [each.detail for each in receipts]
+    assert again == once
     assert (count(database_url, "orders"), count(database_url, "healing_quarantine_orders")) == (3, 1)
 
 

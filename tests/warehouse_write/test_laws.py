@@ -31,16 +31,16 @@ from tests.warehouse_write.shop import (
     catalog_of,
     connected,
     content,
-    empty,
     fill,
     incident_of,
     order,
+    refill,
     violation,
 )
 
 MOVE = {"table": "orders", "partition": DAY.isoformat(), "violation": "v1"}
 quick = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -91,8 +91,7 @@ def test_quarantine_then_undo_is_the_identity_and_touches_nothing_else(
     database_url: str, rows: list[dict[str, Any]], data: st.DataObject
 ):
     """For any rows of which any are bad: the bad ones move or a no is said, and then everything is as before."""
-    empty(database_url)
-    fill(database_url, rows)
+    refill(database_url, rows)
     today = [each for each in rows if each["day"] == DAY]
     bad = data.draw(st.lists(st.sampled_from(today), max_size=8, unique_by=id)) if today else []
     before = content(database_url)
@@ -131,8 +130,7 @@ def test_a_reload_is_idempotent_and_its_copy_brings_back_what_was_there(
     """Loaded twice is loaded once; restored, every row of every table of the loader is as before."""
     monkeypatch.setenv("SHOP_URL", database_url)
     monkeypatch.setenv("SHOP_ROWS", str(size))
-    empty(database_url)
-    fill(database_url, rows)
+    refill(database_url, rows)
     before = content(database_url)
 
     async def reload() -> None:
@@ -159,8 +157,7 @@ def test_the_fingerprint_sees_any_change_and_no_order(database_url: str, rows: l
     today = [each | {"day": DAY} for each in rows]
 
     def fingerprint(those: list[dict[str, Any]]) -> object:
-        empty(database_url)
-        fill(database_url, those)
+        refill(database_url, those)
         table = catalog_of().tables[0]
         settings = _healer(database_url, "/nowhere", 0).settings
         return asyncio.run(reading(settings, lambda inside: partition_fingerprint(inside, table, DAY)))
