@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prefect_healing.classify import classify as classify
     from prefect_healing.classify.retry import retry_if_transient as retry_if_transient
+    from prefect_healing.dbt.build import dbt_build as dbt_build
     from prefect_healing.domain.options import Source as Source
     from prefect_healing.domain.report import Report as Report
     from prefect_healing.guardrails.policy import Policy as Policy
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from prefect_healing.guardrails.rules import deny as deny
     from prefect_healing.heal import heal as heal
     from prefect_healing.hooks import self_healing as self_healing
+    from prefect_healing.quality_gate import aquality_gate as aquality_gate
+    from prefect_healing.quality_gate import quality_gate as quality_gate
     from prefect_healing.tools.tool import tool as tool
 
 _HOMES = {
@@ -28,9 +31,12 @@ _HOMES = {
     "Source": "domain.options",
     "allow": "guardrails.rules",
     "ask": "guardrails.rules",
+    "aquality_gate": "quality_gate",
     "classify": "classify",
+    "dbt_build": "dbt.build",
     "deny": "guardrails.rules",
     "heal": "heal",
+    "quality_gate": "quality_gate",
     "retry_if_transient": "classify.retry",
     "self_healing": "hooks",
     "tool": "tools.tool",
@@ -41,10 +47,13 @@ __all__ = [
     "Report",
     "Source",
     "allow",
+    "aquality_gate",
     "ask",
     "classify",
+    "dbt_build",
     "deny",
     "heal",
+    "quality_gate",
     "retry_if_transient",
     "self_healing",
     "tool",
@@ -61,7 +70,7 @@ def __getattr__(name: str) -> object:
 
 
 class _Package(ModuleType):
-    """Two public names, `heal` and `classify`, are names of submodules too; here the public name wins."""
+    """Some public names, such as `heal`, are names of submodules too; here the public name wins."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

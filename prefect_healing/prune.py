@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect_healing.api import incidents
 from prefect_healing.clock import now
+from prefect_healing.dbt.build import BUILDS
 from prefect_healing.domain.report import Report
 from prefect_healing.errors import ConfigurationError
 from prefect_healing.journal import open_journal
@@ -13,7 +14,7 @@ from prefect_healing.settings import settings
 
 
 async def prune() -> tuple[str, ...]:
-    """Delete the journals and results of incidents that closed longer ago than `retention_days`; return their ids.
+    """Delete what incidents that closed longer ago than `retention_days` left, and old dbt builds; return their ids.
 
     An incident that is open, or cut off, is never touched, however old it is. Raises ConfigurationError where the
     result storage is not a local folder: Prefect's storage blocks cannot list or delete, the store's own lifecycle
@@ -32,6 +33,9 @@ async def prune() -> tuple[str, ...]:
             result.unlink(missing_ok=True)
         shutil.rmtree(journal)
         gone.append(identity)
+    for build in (folder / "healing" / BUILDS).glob("*.json"):
+        if build.stat().st_mtime < oldest.timestamp():
+            build.unlink(missing_ok=True)
     return tuple(gone)
 
 

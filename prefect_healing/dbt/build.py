@@ -14,7 +14,8 @@ from prefect_healing.journal import open_journal
 
 _LOG = logging.getLogger(__name__)
 BUILD_SECONDS = 3_600.0
-_KEPT_UNDER = "dbt-builds"
+BUILDS = "dbt-builds"
+"""The folder of the result storage, below `healing/`, that builds are kept in."""
 _NODES_TOLD = 12
 
 
@@ -92,7 +93,7 @@ async def kept_build(flow_run_id: UUID) -> KeptBuild | None:
 
     Raises StorageUnavailable where the result storage did not answer.
     """
-    return await (await open_journal(_KEPT_UNDER)).read(str(flow_run_id), KeptBuild)
+    return await (await open_journal(BUILDS)).read(str(flow_run_id), KeptBuild)
 
 
 async def _keep(build: KeptBuild) -> None:
@@ -102,7 +103,7 @@ async def _keep(build: KeptBuild) -> None:
     if not isinstance(identity, str):
         return
     try:
-        await (await open_journal(_KEPT_UNDER)).write(identity, build)
+        await (await open_journal(BUILDS)).write(identity, build)
     except StorageUnavailable as error:  # The flow must hear of its build, whatever becomes of the copy.
         _LOG.warning("The outcome of a dbt build is not kept for healing: %s", error)
 

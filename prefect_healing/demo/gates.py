@@ -3,7 +3,8 @@
 Importing this module imports Great Expectations, which takes seconds: only gates do.
 """
 
-# pyright: reportPrivateImportUsage=false - Great Expectations exports its expectations without saying so to checkers
+# Great Expectations exports its expectations without saying so to type checkers.
+# pyright: reportPrivateImportUsage=false
 
 import great_expectations.expectations as gxe
 from great_expectations.expectations.metadata_types import FailureSeverity

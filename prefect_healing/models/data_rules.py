@@ -220,7 +220,7 @@ class GateCase(DataCase):
         if ours is None or theirs is None or ours >= theirs:
             return None
         summary = f"{self.table} has {ours:,.0f} rows of {self.partition}; its source has {theirs:,.0f}."
-        return self._reload("data_quality", summary)
+        return self._reload("data_quality" if ours else "missing_upstream_data", summary)
 
     def _doubled(self) -> Finding | None:
         duplicates = self.answer("find_duplicates")

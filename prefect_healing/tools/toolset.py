@@ -99,9 +99,6 @@ def _own(settings: Settings) -> list[str]:
 
 
 def _tools_in(module_name: str) -> list[AnyTool]:
-    import importlib.util  # TEMPORARY
-    if module_name in (*WAREHOUSE_MODULES, *DBT_MODULES) and importlib.util.find_spec(module_name) is None:
-        return []
     try:
         module = import_module(module_name)
     except Exception as error:

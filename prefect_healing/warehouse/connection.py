@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,7 @@ READ_SECONDS = 30.0
 WRITE_SECONDS = 600.0
 _SECRET = "secret:"  # noqa: S105 - how a setting begins that names a Prefect block
 _BUSY_MILLISECONDS = 30_000
+_SQLITE_STEPS = 100_000  # of its virtual machine, between two looks at the clock: a few milliseconds
 _NOT_NOW = ("08", "53", "57")  # classes of SQLSTATE: connection, resources, an operator intervened
 _TOO_SLOW, _DEADLOCK = "57014", "40P01"
 
@@ -96,11 +98,11 @@ def in_our_words(error: "DBAPIError") -> ToolFailed | ToolUnavailable:
 
     said = redact(str(error.orig).strip(), ())
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    if state == _TOO_SLOW:
+    if state == _TOO_SLOW or _sqlite_says(error, "SQLITE_INTERRUPT"):
         return ToolFailed(f"The warehouse ended a statement that took too long: {said}")
     gone = error.connection_invalidated or state[:2] in _NOT_NOW or state == _DEADLOCK
     lost = not state and type(error).__name__ == "OperationalError" and _no_server(said)
-    if gone or lost or _sqlite_is_busy(error):
+    if gone or lost or _sqlite_says(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
         return ToolUnavailable(f"The warehouse cannot answer now: {said}")
     return ToolFailed(f"The warehouse refused: {said}")
 
@@ -109,8 +111,8 @@ def _no_server(said: str) -> bool:
     return any(words in said.casefold() for words in ("connection", "could not connect", "server closed", "timeout"))
 
 
-def _sqlite_is_busy(error: "DBAPIError") -> bool:
-    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+def _sqlite_says(error: "DBAPIError", *names: str) -> bool:
+    return getattr(error.orig, "sqlite_errorname", "").startswith(names)
 
 
 def _prepare(engine: "sa.Engine", *, writes: bool) -> None:
@@ -132,6 +134,8 @@ def _sqlite_writer(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> N
 def _sqlite_reader(connection: "DBAPIConnection", entry: "ConnectionPoolEntry") -> None:
     _sqlite_writer(connection, entry)
     connection.execute("PRAGMA query_only = ON")
+    until = time.monotonic() + READ_SECONDS
+    connection.set_progress_handler(lambda: int(time.monotonic() > until), _SQLITE_STEPS)
 
 
 def _begin(connection: "sa.Connection") -> None:

@@ -34,7 +34,8 @@ def as_day(text: str) -> date:
 def reflect(connection: "sa.Connection", table: Table) -> "sa.TableClause":
     """Return the table with its columns and their types, as the database has it now.
 
-    Raises ToolFailed where there is no such table, or it lacks its declared partition column or key.
+    Raises ToolFailed where there is no such table, it lacks its declared partition column or key, or a sensitive
+    column is declared in another spelling than it has: nothing would then be withheld.
     """
     import sqlalchemy as sa
     from sqlalchemy.exc import NoSuchTableError
@@ -51,7 +52,13 @@ def reflect(connection: "sa.Connection", table: Table) -> "sa.TableClause":
     wanted = {*table.key, *([table.partition] if table.partition else [])}
     if missing := sorted(wanted - known):
         raise ToolFailed(f"The catalog declares columns of {table.name} that it does not have: {', '.join(missing)}.")
+    if misspelt := sorted(_misspelt(table.sensitive, known)):
+        raise ToolFailed(f"The catalog spells sensitive columns of {table.name} wrongly: {', '.join(misspelt)}.")
     return sa.table(name, *(sa.column(each["name"], each["type"]) for each in columns), schema=schema)
+
+
+def _misspelt(sensitive: frozenset[str], known: set[str]) -> set[str]:
+    return {each for each in sensitive - known if each.casefold() in {name.casefold() for name in known}}
 
 
 def schema_and_name(name: str) -> tuple[str | None, str]:

@@ -10,7 +10,7 @@ from prefect_healing.warehouse.fingerprint import Fingerprint, fingerprint_of
 from prefect_healing.warehouse.own_tables import ensure, is_there, moment
 from prefect_healing.warehouse.partition import count_rows, in_partition, reflect
 from prefect_healing.warehouse.shape import ROWS_ID, clause_with, hold, keeper, put_back, refuse_drift, shape_of
-from prefect_healing.warehouse.violation_keys import key_of, matched, rows_of_keys
+from prefect_healing.warehouse.violation_keys import join_by_hash, key_of, matched, rows_of_keys
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -243,6 +243,7 @@ def _move_out(connection: "sa.Connection", rows: Rows, kept_in: str, quarantine_
 def _refuse_doubles(connection: "sa.Connection", table: Table, found: Quarantine, kept: "sa.TableClause") -> None:
     import sqlalchemy as sa
 
+    join_by_hash(connection)
     reflected = reflect(connection, table)
     keys = sa.select(key_of(connection, table, kept)).where(kept.c[ROWS_ID] == found.id)
     query = sa.select(sa.func.count()).select_from(reflected)

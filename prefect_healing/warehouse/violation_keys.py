@@ -104,6 +104,12 @@ def matched(connection: "sa.Connection", table: Table, day: date, gate_id: str, 
     return Matched(kept=int(total), found=int(found), shared=int(shared), gone=int(total) - int(still))
 
 
+def join_by_hash(connection: "sa.Connection") -> None:
+    """Keep PostgreSQL from comparing every row with every key, as it may where nobody has analyzed the tables yet."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+
+
 def forget_keys(connection: "sa.Connection", before: datetime) -> int:
     """Delete the keys that were kept before a moment; return how many."""
     import sqlalchemy as sa
@@ -118,6 +124,7 @@ def _kept(connection: "sa.Connection", table: Table, gate_id: str, violation: st
     """Return the kept keys (`row`) and how many rows broke it with each (`times`)."""
     import sqlalchemy as sa
 
+    join_by_hash(connection)
     kept = sa.table(KEYS, sa.column("gate_id"), sa.column("violation"))
     types = shape_of(connection, table.name)
     row = _as_one(connection, [_value_at(connection, at, types[name]) for at, name in enumerate(table.key)])

@@ -157,7 +157,7 @@ async def _timed(settings: "Settings", work: "Callable[[sa.Connection], object]"
 
 def _growth(rows: list[dict[str, Any]]) -> float:
     """Return the time of a row in the largest partition over that in one of a tenth of its rows."""
-    if len(rows) < 2:  # noqa: PLR2004 - nothing to compare
+    if len(rows) < 2:
         return 1.0
     largest, before = rows[-1], rows[-2]
     total = [sum(each["seconds"].values()) / each["rows"] for each in (largest, before)]

@@ -112,9 +112,7 @@ def test_scenarios_do_not_share_a_day():
 
 
 def test_an_unknown_scenario_is_said_with_those_there_are():
-    with pytest.raises(
-        ConfigurationError, match=r"No scenario 'gremlins'\. There are: bad_credentials, bad_rows, "
-    ):
+    with pytest.raises(ConfigurationError, match=r"No scenario 'gremlins'\. There are: bad_credentials, bad_rows, "):
         chosen(["healthy", "gremlins"])
 
 

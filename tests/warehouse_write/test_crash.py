@@ -7,11 +7,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
+from prefect.filesystems import LocalFileSystem
 
 from prefect_healing.domain.catalog import Loader
 from prefect_healing.domain.incident import Incident
 from prefect_healing.domain.plan import Scope
 from prefect_healing.domain.repair import Receipt
+from prefect_healing.journal import Journal
 from prefect_healing.warehouse.connection import writing
 from prefect_healing.warehouse.copies import take_copy
 from prefect_healing.warehouse.violation_keys import keep_keys
@@ -71,8 +74,6 @@ def _rows(url: str) -> dict[str, object]:
     own = ("healing_quarantine_orders", "healing_copy_orders")
     rows = {name: sorted(each) for name, each in content(url).items()}
     with connected(url) as connection:
-        import sqlalchemy as sa
-
         there = [name for name in own if sa.inspect(connection).has_table(name)]
         kept = {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in there}
     return {**rows, **{name: count for name, count in kept.items() if count}}
@@ -93,14 +94,12 @@ def _shown(receipt: Receipt | None) -> tuple[str, str]:
     return receipt.status.removeprefix("already_"), receipt.detail
 
 
-async def _begin(url: str, incident: Incident, prepare: Prepare) -> tuple[Healer, tuple[str, dict[str, str], Scope]]:
-    from prefect.filesystems import LocalFileSystem
-
-    from prefect_healing.journal import Journal
-
+async def _begin(
+    url: str, folder: Path, incident: Incident, prepare: Prepare
+) -> tuple[Healer, tuple[str, dict[str, str], Scope]]:
     empty(url)
     fill(url, [order(n) for n in range(10)] + [order(n, NEXT_DAY) for n in range(10)])
-    journal = Journal(LocalFileSystem(basepath=f"/dev/shm/{uuid4().hex}"), incident.id)
+    journal = Journal(LocalFileSystem(basepath=str(folder / uuid4().hex)), incident.id)
     healer = Healer(url, incident, journal, TOOLS)
     return healer, await prepare(healer)
 
@@ -111,7 +110,7 @@ async def test_a_write_that_is_killed_anywhere_is_done_once(
 ):
     """Killed at each statement, commit and return of a connection; then gone on with as a resumed repair does."""
     incident = heals(database_url, violation(4)).incident
-    healer, call = await _begin(database_url, incident, prepare)
+    healer, call = await _begin(database_url, tmp_path, incident, prepare)
     before = _rows(database_url)
     whole = _plan(healer, tmp_path, call)
     assert await asyncio.to_thread(run, whole) == 0
@@ -121,7 +120,7 @@ async def test_a_write_that_is_killed_anywhere_is_done_once(
     seen = set[str]()
 
     for dies_at in range(whole.boundaries, 0, -1 if prepare is _quarantine else -2):
-        healer, call = await _begin(database_url, incident, prepare)
+        healer, call = await _begin(database_url, tmp_path, incident, prepare)
         plan = _plan(healer, tmp_path, call, dies_at=dies_at)
         assert await asyncio.to_thread(run, plan) == KILLED
         found = _rows(database_url)
@@ -148,7 +147,7 @@ async def test_a_reload_that_is_killed_anywhere_ends_as_one_that_is_not(
 
     async def begin() -> Plan:
         incident = heals(database_url, catalog=catalog_of(loader=HERE)).incident
-        healer, call = await _begin(database_url, incident, reload)
+        healer, call = await _begin(database_url, tmp_path, incident, reload)
         return _plan(healer, tmp_path, call, environment=given)
 
     whole = await begin()
