@@ -24,7 +24,7 @@ from prefect_healing.domain.report import Report
 LONGEST_SECONDS = 420.0
 """So long after its beginning a scenario that has not ended is unfinished."""
 
-AT_ONCE = 6
+AT_ONCE = 5
 """How many scenarios go on at a time: two cores start no more processes in good time."""
 
 _LOOK_SECONDS = 1.5

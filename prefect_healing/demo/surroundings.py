@@ -78,6 +78,8 @@ class Surroundings:
             "PREFECT_HEALING_CATALOG": str(CATALOG),
             # Ten minutes are right for production, and long for somebody who watches.
             "PREFECT_HEALING_SOURCE_WAIT_MINUTES": "1",
+            # Many processes start side by side here, on what may be two cores.
+            "PREFECT_HEALING_DISPATCH_SECONDS": "60",
         }
 
 

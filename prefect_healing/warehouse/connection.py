@@ -24,7 +24,8 @@ _SECRET = "secret:"  # noqa: S105 - how a setting begins that names a Prefect bl
 _BUSY_MILLISECONDS = 30_000
 _SQLITE_STEPS = 100_000  # of its virtual machine, between two looks at the clock: a few milliseconds
 _NOT_NOW = ("08", "53", "57")  # classes of SQLSTATE: connection, resources, an operator intervened
-_TOO_SLOW, _DEADLOCK = "57014", "40P01"
+_TOO_SLOW = "57014"
+_OTHERS_WRITE = ("40P01", "55P03", "40001")  # deadlock, lock timeout, serialization
 
 
 async def warehouse_url(settings: Settings) -> str:
@@ -100,7 +101,7 @@ def in_our_words(error: "DBAPIError") -> ToolFailed | ToolUnavailable:
     state = str(getattr(error.orig, "sqlstate", None) or "")
     if state == _TOO_SLOW or _sqlite_says(error, "SQLITE_INTERRUPT"):
         return ToolFailed(f"The warehouse ended a statement that took too long: {said}")
-    gone = error.connection_invalidated or state[:2] in _NOT_NOW or state == _DEADLOCK
+    gone = error.connection_invalidated or state[:2] in _NOT_NOW or state in _OTHERS_WRITE
     lost = not state and type(error).__name__ == "OperationalError" and _no_server(said)
     if gone or lost or _sqlite_says(error, "SQLITE_BUSY", "SQLITE_LOCKED"):
         return ToolUnavailable(f"The warehouse cannot answer now: {said}")

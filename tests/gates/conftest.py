@@ -92,9 +92,9 @@ class World:
             return connection.execute(sa.text(f"SELECT count(*) FROM {table} WHERE {where}")).scalar_one()
 
 
-def orders(count: int = ROWS) -> list[Row]:
+def orders(count: int = ROWS, canary: str = "person") -> list[Row]:
     """Return good rows."""
-    return [{"id": number, "amount": number % 20, "email": f"canary{number}@example.org"} for number in range(count)]
+    return [{"id": number, "amount": number % 20, "email": f"{canary}{number}@example.org"} for number in range(count)]
 
 
 class _Manifest(BaseHTTPRequestHandler):
