@@ -34,10 +34,14 @@ _LISTED_MAX = 200
 
 
 class IncidentLine(Record):
-    """One incident in a list. `status` is an outcome, `open`, or `dead` where its heal run must be brought back."""
+    """One incident in a list; `about` is the flow or the table at fault.
+
+    `status` is an outcome, `open`, or `dead` where its heal run must be brought back.
+    """
 
     incident_id: str
     status: str
+    about: str
     flow_name: str
     flow_run_id: UUID
     heal_flow_run_id: UUID
@@ -78,6 +82,7 @@ def _line(alert: Alert, run: "FlowRun", *, dead: bool) -> IncidentLine:
     return IncidentLine(
         incident_id=incident_id(alert),
         status=outcome or ("dead" if dead else "open"),
+        about=alert.about,
         flow_name=alert.flow_name,
         flow_run_id=alert.flow_run_id,
         heal_flow_run_id=run.id,

@@ -3,6 +3,7 @@
 HealingError
 ├── ConfigurationError      the operator: fail at start, name the setting and the remedy; never retried
 ├── StorageUnavailable      Prefect: the result storage did not answer; nothing is done until it does
+├── GateFailed              the flow stops: its data is wrong, and healing did not change that; read the incident
 ├── ModelError
 │   ├── ModelUnavailable    Prefect: retried with back-off
 │   └── ModelMisbehaved     nobody: recorded, then escalated

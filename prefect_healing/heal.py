@@ -33,7 +33,7 @@ _DEFAULTS = HealingOptions()
 
 @flow(
     name="heal",
-    flow_run_name="heal {alert.flow_name}",
+    flow_run_name="heal {alert.about}",
     persist_result=True,
     result_serializer="json",
     retries=1,

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from prefect import flow
@@ -18,7 +18,7 @@ from prefect_healing.domain.alert import GateAlert
 from prefect_healing.domain.catalog import Gate, Table
 from prefect_healing.domain.record import Record, digest
 from prefect_healing.domain.violation import Violation
-from prefect_healing.errors import ConfigurationError, HealingError
+from prefect_healing.errors import ConfigurationError, HealingError, ToolFailed
 from prefect_healing.own_thread import in_own_thread
 from prefect_healing.registry import options_of_flow
 from prefect_healing.settings import settings
@@ -56,9 +56,7 @@ class GateFailed(HealingError):
         return type(self), (str(self), self.result)
 
 
-def quality_gate(
-    table: str, partition: date | str, *, gate: "Given | None" = None, raises: bool = False
-) -> GateResult:
+def quality_gate(table: str, partition: date | str, *, gate: "Given | None" = None, raises: bool = False) -> GateResult:
     """Hold one partition of a table against its checkpoint; where it fails, have it healed and hold it again.
 
     `table` is declared in the catalog, `partition` an ISO day. `gate` is the checkpoint: None for the table's own in
@@ -70,15 +68,16 @@ def quality_gate(
     the gate does not pass in the end.
     """
     declared = _declared(table)
-    day = as_day(partition.isoformat() if isinstance(partition, date) else _named(partition))
+    day = partition if isinstance(partition, date) else _day_of(partition)
     wanted = gate_of(gate) if gate is not None else declared.gate
     if wanted is None:
         raise ConfigurationError(f"Table {table} has no gate in the catalog; declare one, or pass gate=.")
     run = _current_run()
     if run is None:
-        text = _gate_flow(table, day.isoformat(), wanted.model_dump(mode="json"))
-        return _raised(GateResult.model_validate_json(text), table, day, raises=raises)
-    return _raised(_gate_in(run, declared, day, wanted), table, day, raises=raises)
+        result = GateResult.model_validate_json(gate_flow(table, day.isoformat(), wanted, raises=False))
+    else:
+        result = _gate_in(run, declared, day, wanted)
+    return _raised(result, table, day, raises=raises)
 
 
 async def aquality_gate(
@@ -94,10 +93,6 @@ def gate_flow(table: str, partition: str, gate: Gate | None = None, raises: bool
     return quality_gate(table, partition, gate=gate, raises=raises).model_dump_json()
 
 
-def _gate_flow(table: str, partition: str, gate: dict[str, Any]) -> str:
-    return gate_flow(table, partition, Gate.model_validate(gate), raises=False)
-
-
 def _declared(table: str) -> Table:
     found = catalog_of(settings()).table(table)
     if found is None:
@@ -106,11 +101,14 @@ def _declared(table: str) -> Table:
     return found
 
 
-def _named(partition: str) -> str:
+def _day_of(partition: str) -> date:
     # Without a partition Great Expectations would check the newest one, whatever is meant.
     if not partition:
         raise ConfigurationError("A quality gate needs a partition, an ISO day; none was given.")
-    return partition
+    try:
+        return as_day(partition)
+    except ToolFailed as error:
+        raise ConfigurationError(str(error)) from None
 
 
 class _Run(Record):

@@ -18,13 +18,11 @@ def incident_table(lines: "list[IncidentLine]") -> "RenderableType":
     """Return incidents as a table."""
     if not lines:
         return "No incidents."
-    table = _table("incident", "status", "flow", "began (UTC)", "next")
+    table = _table("incident", "status", "about", "began (UTC)", "next")
     for line in lines:
         began = f"{line.began:%Y-%m-%d %H:%M:%S}" if line.began else ""
         verb = "heal" if line.status == "dead" else "show"
-        table.add_row(
-            line.incident_id, line.status, line.flow_name, began, f"prefect-healing {verb} {line.incident_id}"
-        )
+        table.add_row(line.incident_id, line.status, line.about, began, f"prefect-healing {verb} {line.incident_id}")
     return table
 
 
@@ -71,5 +69,6 @@ def findings_text(findings: "list[Finding]") -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # What is copied from here stays in one piece, whatever else is long.
+        table.add_column(column, overflow="fold", no_wrap=column in ("incident", "next"))
     return table

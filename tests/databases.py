@@ -20,6 +20,10 @@ from typing import Any
 import pytest
 
 DATABASES = ("sqlite", "postgresql")
+_PARAMETRISED = ("database_url", "warehouse", "failed_build")
+"""The fixtures that are there once for each kind of database, beside those that `make_warehouse` makes."""
+
+_KINDS = ("postgresql", "postgres")
 _OWNER = "healer"
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
@@ -63,6 +67,22 @@ class PostgresServer:
         conninfo = f"host=127.0.0.1 port={self.port} user={_OWNER} dbname=postgres"
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(statement.encode())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a PostgreSQL server: it is run where there is one, and never skipped there."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _needs_postgres(item):
+            item.add_marker(pytest.mark.postgres)
+
+
+def _needs_postgres(item: pytest.Function) -> bool:
+    if any("postgres" in name for name in item.fixturenames):
+        return True
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    names = _PARAMETRISED if "make_warehouse" not in item.fixturenames else tuple(params)
+    return any(params.get(name) in _KINDS for name in names)
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,7 @@ def gate_of(given: "Given") -> Gate:
 
     with quietly():
         expectations = list(given.expectations if isinstance(given, ExpectationSuite) else given)
-        written = tuple(
-            as_json(each, f"{type(each).__module__}:{type(each).__name__}", Path()) for each in expectations
-        )
+        written = tuple(as_json(each, f"{each.__class__.__module__}:", Path()) for each in expectations)
     if not written:
         raise ConfigurationError("The suite expects nothing; a gate needs at least one expectation.")
     return Gate(expectations=written)

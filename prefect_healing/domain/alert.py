@@ -31,6 +31,11 @@ class _Raised(Record):
     deployment_id: UUID | None = None
     raised_by: RaisedBy = "hook"
 
+    @property
+    def about(self) -> str:
+        """Return what is at fault, in a word or two: the flow, or the table with its partition."""
+        return self.flow_name
+
 
 class FlowRunAlert(_Raised):
     """A flow run failed or crashed."""
@@ -52,6 +57,11 @@ class GateAlert(_Raised):
     violations: tuple[Violation, ...]
     raised_by: RaisedBy = "gate"
 
+    @property
+    def about(self) -> str:
+        """Return table and partition."""
+        return f"{self.table} {self.partition}"
+
 
 class FreshnessAlert(_Raised):
     """A table is older than its catalog entry allows; `last_update` is None where it has no row."""
@@ -61,6 +71,11 @@ class FreshnessAlert(_Raised):
     last_update: AwareDatetime | None
     max_age_hours: float
     raised_by: RaisedBy = "watch"
+
+    @property
+    def about(self) -> str:
+        """Return the table."""
+        return self.table
 
 
 Alert = Annotated[FlowRunAlert | GateAlert | FreshnessAlert, Field(discriminator="kind")]

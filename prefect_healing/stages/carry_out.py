@@ -27,7 +27,7 @@ async def repair(incident_id: str, round_number: int) -> str:
     bench = await open_workbench(incident_id, round_number)
     mandate = await bench.journal.read(f"round-{round_number}/mandate", Mandate)
     tools = ", ".join(action.tool for action in (mandate.actions if mandate else ()))
-    await rename_own_run(f"repair {bench.incident.subject.flow_name}: {tools or 'nothing'}")
+    await rename_own_run(f"repair {bench.incident.alert.about}: {tools or 'nothing'}")
     taken = await bench.taken(round_number)
     receipts: list[Receipt] = []
     for action in mandate.actions if mandate else ():

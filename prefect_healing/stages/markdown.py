@@ -60,7 +60,7 @@ def as_description(report: Report) -> str:
 
 def _first_screen(report: Report) -> str:
     incident, diagnosis = report.incident, report.diagnosis
-    parts = [f"## {_OUTCOMES[report.outcome]}: {prose(incident.subject.flow_name, 80)}", _cause(report)]
+    parts = [f"## {_OUTCOMES[report.outcome]}: {prose(incident.alert.about, 80)}", _cause(report)]
     if line := _decisive_line(incident, diagnosis):
         parts.append(verbatim(line))
     # A list, not a table: the first UI does not wrap the cells of a table.
@@ -85,7 +85,7 @@ def _first_facts(report: Report) -> list[tuple[str, str]]:
     facts = [
         ("Done", _done(report)),
         ("Left for you", _left(report)),
-        ("Failed run", _failed_run(report.incident)),
+        ("Failed run" if report.incident.alert.kind == "flow_run" else "Found by", _failed_run(report.incident)),
     ]
     if report.diagnosis and report.diagnosis.faulty_object:
         facts.append(("Fault lies in", _faulty_object(report.incident, report.diagnosis.faulty_object)))

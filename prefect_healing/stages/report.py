@@ -143,7 +143,7 @@ async def _tell(closed: Report) -> None:
     )
     cause = closed.diagnosis.cause if closed.diagnosis else "unknown"
     _tell_own_log(closed)
-    await rename_own_run(f"heal {incident.subject.flow_name}: {closed.outcome}")
+    await rename_own_run(f"heal {incident.alert.about}: {closed.outcome}")
     async with prefect_client() as client:
         await add_tags(client, incident.subject.flow_run_id, mark_of(incident.alert))
         if (own := _own_id()) is not None:

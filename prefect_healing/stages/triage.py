@@ -68,7 +68,7 @@ async def triage(incident_id: str, round_number: int) -> str:
 
 async def _told(bench: Workbench, done: Triage) -> str:
     found = done.diagnosis.cause if done.diagnosis else "a question" if done.question else "no cause found"
-    await rename_own_run(f"triage {bench.incident.subject.flow_name}: {found}")
+    await rename_own_run(f"triage {bench.incident.alert.about}: {found}")
     return done.model_dump_json()
 
 

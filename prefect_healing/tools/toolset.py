@@ -79,12 +79,10 @@ def default_toolset(settings: Settings) -> Toolset:
     Raises ConfigurationError where a module cannot be imported, holds no tool, or two tools share a name. A tool of
     effect `destroy` is never offered, and none for a warehouse or a dbt project that is not configured.
     """
-    modules = list(DEFAULT_MODULES)
-    if settings.catalog and settings.warehouse:
-        modules += WAREHOUSE_MODULES
-    if settings.dbt_project:
-        modules += DBT_MODULES
-    found = [each for module in (*modules, *_own(settings)) for each in _tools_in(module)]
+    warehouse = WAREHOUSE_MODULES if settings.catalog and settings.warehouse else ()
+    dbt = DBT_MODULES if settings.dbt_project else ()
+    modules = (*DEFAULT_MODULES, *warehouse, *dbt, *_own(settings))
+    found = [each for module in modules for each in _tools_in(module)]
     return Toolset(each for each in dict.fromkeys(found) if each.effect != "destroy")
 
 

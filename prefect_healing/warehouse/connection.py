@@ -5,7 +5,7 @@ import contextvars
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from prefect_healing.errors import ConfigurationError, ToolFailed, ToolUnavailable
 from prefect_healing.settings import Settings
@@ -45,7 +45,7 @@ async def warehouse_url(settings: Settings) -> str:
 
     name = named.removeprefix(_SECRET)
     try:
-        block: Secret[str] = await Secret.aload(name)
+        block = cast("Secret[str]", await Secret.aload(name))  # pyright: ignore[reportUnknownMemberType]
     except ValueError as error:
         raise ConfigurationError(
             f"PREFECT_HEALING_WAREHOUSE names the Secret block {name!r}, which is not there: {error}"

@@ -10,19 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import PostgresServer
+
 RUN = """
 import asyncio, sys
 from pathlib import Path
 from prefect_healing.demo.runner import run_demo
 
-result = asyncio.run(run_demo(sys.argv[2:], home=Path(sys.argv[1]), json=True))
+home, warehouse, *scenarios = sys.argv[1:]
+result = asyncio.run(run_demo(scenarios, home=Path(home), warehouse=warehouse or None, json=True))
 sys.exit(0 if result.right else 1)
 """
 
 
-async def begin_demo(home: Path, *scenarios: str) -> Process:
+async def begin_demo(home: Path, *scenarios: str, warehouse: str = "") -> Process:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    arguments = ("-c", RUN, str(home), *scenarios)
+    arguments = ("-c", RUN, str(home), warehouse, *scenarios)
     return await asyncio.create_subprocess_exec(sys.executable, *arguments, env=env, stdout=PIPE, stderr=PIPE)
 
 
@@ -53,6 +56,24 @@ async def test_a_failure_is_healed_one_is_escalated_and_health_raises_nothing(tm
     }
     assert rows["cut_connection"]["requests"] == 3
     assert processes_in(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_data_are_healed_on_postgresql_too(tmp_path: Path, postgres_server: PostgresServer):
+    url = postgres_server.create_database()
+    wanted = ("stale_three_hops", "truncated_partition", "double_load", "bad_rows", "genuine_anomaly", "gold_table")
+
+    demo = await begin_demo(tmp_path, *wanted, warehouse=url)
+    out, err = await demo.communicate()
+
+    postgres_server.drop_database(url)
+    assert demo.returncode == 0, err.decode()
+    assert {row["scenario"]: row["outcome"] for row in json.loads(out)["scenarios"]} == {
+        **dict.fromkeys(wanted[:4], "healed"),
+        "genuine_anomaly": "declined",
+        "gold_table": "escalated",
+    }
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ def world(
         engine = sa.create_engine(database_url)
         stack.callback(engine.dispose)
         with engine.begin() as connection:
-            connection.execute(sa.text("CREATE TABLE orders (day DATE, id INTEGER, amount INTEGER, email VARCHAR(40))"))
+            connection.execute(sa.text("CREATE TABLE orders (day DATE, id INTEGER, amount INTEGER, email VARCHAR(80))"))
             connection.execute(sa.text("CREATE TABLE loads (day DATE)"))
         made = World(engine, held)
         made.sends(orders())

@@ -10,8 +10,8 @@ from prefect import flow, get_client
 
 from prefect_healing import self_healing
 from prefect_healing.api import incidents, report_of, report_of_run
-from prefect_healing.errors import ConfigurationError, ToolFailed
-from prefect_healing.quality_gate import GateFailed, GateResult, quality_gate
+from prefect_healing.errors import ConfigurationError
+from prefect_healing.quality_gate import GateFailed, GateResult, aquality_gate, quality_gate
 from tests.gates.conftest import DAY, ROWS, World, orders
 
 
@@ -164,9 +164,31 @@ def test_outside_of_a_flow_it_becomes_a_run_of_its_own(world: World):
     assert quality_gate("orders", date(2013, 1, 5)).healed
 
 
+async def test_an_async_flow_hands_over_expectations_of_its_own(world: World):
+    """They are checked again after the repair, wherever that is done."""
+    from prefect_healing.checkpoints.quietly import quietly
+
+    with quietly():
+        import great_expectations.expectations as gxe
+
+        expectations = [gxe.ExpectTableRowCountToBeBetween(min_value=ROWS)]
+
+    @flow(name="gated-async")
+    async def gated_async() -> str:
+        return (await aquality_gate("orders", DAY, gate=expectations)).model_dump_json()
+
+    world.holds(orders(35))
+
+    result = GateResult.model_validate_json(await gated_async())
+
+    assert result.healed
+    assert [each.expectation for each in result.violations] == ["expect_table_row_count_to_be_between"]
+    assert world.count() == ROWS
+
+
 @pytest.mark.parametrize("partition", ["2013-02-30", "'; drop table orders; --", "2013-1-5"])
 def test_what_is_no_partition_is_refused(world: World, partition: str):
-    with pytest.raises(ToolFailed, match="is no partition"):
+    with pytest.raises(ConfigurationError, match="is no partition"):
         quality_gate("orders", partition)
 
 

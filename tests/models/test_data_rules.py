@@ -26,9 +26,7 @@ OFFERED = (
     QUARANTINE,
 )
 ROWS = "V1 critical, violated: expect_table_row_count_to_be_between: 550 rows, expected 600 to 1100"
-NULLS = (
-    "V1 critical, violated: expect_column_values_to_not_be_null on dep_time: 472 of 930 rows; 472 rows can be moved"
-)
+NULLS = "V1 critical, violated: expect_column_values_to_not_be_null on dep_time: 472 of 930 rows; 472 rows can be moved"
 NEGATIVE = "V2 critical, violated: expect_column_values_to_be_between on distance: 5 of 900 rows; 5 rows can be moved"
 ERRORED = "V1 critical, errored: expect_column_values_to_not_be_null on dep_delay: the column does not exist"
 WHOLE: JsonObject = {"source": "vendor", "source_has_partition": True, "source_rows": 900, "target_rows": 900}
@@ -103,9 +101,7 @@ async def test_a_partition_shorter_than_its_source_is_loaded_again():
 
 
 async def test_what_a_reload_did_not_change_is_handed_over():
-    talk = await looked(
-        GATE, "Round 1 did not help: tried: x", ROWS, compare_row_counts={**WHOLE, "target_rows": 550}
-    )
+    talk = await looked(GATE, "Round 1 did not help: tried: x", ROWS, compare_row_counts={**WHOLE, "target_rows": 550})
 
     said = await concluded(talk)
 

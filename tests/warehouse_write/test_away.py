@@ -65,6 +65,7 @@ async def test_a_connection_that_is_cut_in_the_middle_may_be_tried_again(
     postgres_server.drop_database(url)
 
 
+@pytest.mark.postgres
 async def test_a_server_that_stops_in_the_middle_leaves_the_table_as_it_was(
     heals: Heals, in_the_middle: list[Any], tmp_path: Path
 ):

@@ -238,7 +238,10 @@ async def test_a_run_that_no_worker_takes_is_cancelled(database_url: str, heals:
             await heals(database_url, catalog=wrong).preview("reload_partition", **RELOAD)
         receipt = await healer.carry_out("reload_partition", **RELOAD)
         async with get_client() as client:
-            [run] = await client.read_flow_runs(limit=1, sort="EXPECTED_START_TIME_DESC")
+            ours = FlowRunFilter(tags={"all_": [f"incident:{healer.incident.id}"]})
+            [run] = await client.read_flow_runs(
+                flow_run_filter=ours, limit=2, sort="EXPECTED_START_TIME_DESC", offset=0
+            )
 
     assert (receipt.status, run.state_name) == ("failed", "Cancelled")
     assert "no worker took" in receipt.detail
