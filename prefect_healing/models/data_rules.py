@@ -88,7 +88,8 @@ class DataCase:
 
     def answer(self, name: str) -> JsonObject:
         """Return what a tool answered, empty where it did not."""
-        return next((each.data for each in reversed(self.seen) if each.name == name and each.ok), {})
+        found = next((each for each in reversed(self.seen) if each.name == name and each.ok), None)
+        return found.data if found else {}
 
     @property
     def tried(self) -> bool:
@@ -118,14 +119,7 @@ class DataCase:
         if (line := self.decisive_line()) and not any(each.name == "conclude" for each in self.seen):
             said["decisive_line"] = line
         if repairs:
-            said["actions"] = [
-                {
-                    "tool": each.name.removeprefix(PREVIEW_PREFIX),
-                    "confirmation_token": token,
-                    "reason": found.summary[:500],
-                }
-                for each, token in zip(previewed, tokens, strict=True)
-            ]
+            said["actions"] = [_action(each, found.summary) for each in previewed]
         else:
             why = f"{found.proposal} It could not be prepared: {refused}" if refused else found.proposal
             said["proposal"] = why[:1000]
