@@ -61,7 +61,8 @@ def demo(
     scenarios
         Names of scenarios; all where none is named.
     warehouse
-        SQLAlchemy URL of the warehouse; an SQLite file where none is given.
+        SQLAlchemy URL of an empty database; an SQLite file where none is given. The demo makes its tables there, and
+        clears the days of its scenarios when it is run again.
     home
         Folder for everything the demo keeps; a new one where none is given.
     keep

@@ -53,7 +53,8 @@ def _violation(found: Violation) -> str:
     of = f" on {found.column}" if found.column else ""
     keys = f"; {found.rows_kept} rows can be moved" if found.rows_kept else ""
     refusal = f"; none can be moved: {found.refusal}" if found.refusal else ""
-    return f"{found.id} {found.severity}, {found.status}: {found.expectation}{of}: {found.detail}{keys}{refusal}"
+    detail = found.detail.rstrip(".")
+    return f"{found.id} {found.severity}, {found.status}: {found.expectation}{of}: {detail}{keys}{refusal}"
 
 
 def _staleness(alert: FreshnessAlert) -> str:
