@@ -19,6 +19,8 @@ from prefect_healing.errors import ToolFailed, ToolUnavailable
 from prefect_healing.tools.dbt import dbt_source_freshness, read_dbt_results
 from tests.dbt.shop import CANARIES, Shop, catalog
 
+pytestmark = pytest.mark.slow  # each starts dbt, which takes seconds
+
 
 def test_a_failed_build_names_nodes_messages_failures_and_sql(failed_build: DbtRun):
     by_name = {each.name: each for each in failed_build.failed}
@@ -122,7 +124,6 @@ async def test_what_dbt_refuses_is_said_in_its_words(postgres_shop: Shop, tmp_pa
     assert classify(str(refused.value)).cause == "config_error"
 
 
-@pytest.mark.slow
 async def test_stale_sources_are_told_with_their_age(duckdb_shop: Shop, about):
     found = await dbt_source_freshness(about(duckdb_shop, catalog()), "source:raw.orders")
 
@@ -133,7 +134,6 @@ async def test_stale_sources_are_told_with_their_age(duckdb_shop: Shop, about):
     assert orders.max_loaded_at.date().isoformat() == "2013-01-06"
 
 
-@pytest.mark.slow
 async def test_two_builds_of_one_duckdb_file_wait_for_each_other(duckdb_shop: Shop):
     """DuckDB lets one process in at a time; both builds come to their end."""
     both = await asyncio.gather(
@@ -144,7 +144,6 @@ async def test_two_builds_of_one_duckdb_file_wait_for_each_other(duckdb_shop: Sh
     assert [run.passed for run in both] == [True, True]
 
 
-@pytest.mark.slow
 async def test_a_file_that_another_process_holds_is_a_matter_of_time(duckdb_shop: Shop):
     import duckdb
 
@@ -152,7 +151,6 @@ async def test_a_file_that_another_process_holds_is_a_matter_of_time(duckdb_shop
         await run_nodes(duckdb_shop.project, "run", select="stg_orders")
 
 
-@pytest.mark.slow
 async def test_a_dbt_that_outlives_us_keeps_others_out_until_it_ends(postgres_shop: Shop):
     """A healing process that is killed leaves dbt at work; whoever repeats its build waits for that."""
     code = (

@@ -16,6 +16,8 @@ from prefect_healing.tools._dbt_scope import ADDS_TWICE, scope_of_models
 from prefect_healing.tools.dbt import did_the_build_help, run_dbt, run_dbt_tests, was_built, what_dbt_would_build
 from tests.dbt.shop import CANARIES, Shop, catalog
 
+pytestmark = pytest.mark.slow  # each starts dbt, which takes seconds
+
 
 def _manifest(**config: object) -> Manifest:
     """A project of one model, as dbt would write it."""
@@ -129,7 +131,6 @@ async def test_an_interrupted_build_is_repeated_unless_rows_would_be_added_twice
         await was_built(about(duckdb_shop, catalog(), effect_key="a", scope=harmful), "daily")
 
 
-@pytest.mark.slow
 async def test_tests_are_run_on_the_incidents_tables_only(postgres_shop: Shop, failed_build, about):
     await failed_build()
 
@@ -144,7 +145,6 @@ async def test_tests_are_run_on_the_incidents_tables_only(postgres_shop: Shop, f
         await run_dbt_tests(about(postgres_shop, catalog(without=("stg_orders",))), "stg_orders")
 
 
-@pytest.mark.slow
 async def test_a_read_cannot_write_on_postgresql(postgres_shop: Shop):
     """The session itself is read-only: what a macro tries is refused by the server."""
     run = await run_nodes(postgres_shop.project, "run", select="stg_orders", read_only=True)
@@ -153,7 +153,6 @@ async def test_a_read_cannot_write_on_postgresql(postgres_shop: Shop):
     assert "read-only transaction" in (run.failed[0].message or "")
 
 
-@pytest.mark.slow
 async def test_models_are_built_with_all_views_that_hang_on_them(postgres_shop: Shop, failed_build, about):
     """PostgreSQL drops a view with the table it reads; a plan that would lose one is refused, and another is not."""
     await failed_build()

@@ -89,7 +89,7 @@ async def test_a_load_that_fails_half_way_leaves_the_partition_as_it_was(
 
     assert receipt.status == "failed"
     assert "ended Failed. The partition is as it was." in receipt.detail
-    assert "c7" not in receipt.model_dump_json()
+    assert "customer" not in receipt.model_dump_json()
     assert content(database_url) == before
 
 
