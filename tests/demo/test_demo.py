@@ -29,7 +29,14 @@ sys.exit(0 if result.right else 1)
 async def begin_demo(home: Path, *scenarios: str, warehouse: str = "") -> Process:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     arguments = ("-c", RUN, str(home), warehouse, *scenarios)
-    return await asyncio.create_subprocess_exec(sys.executable, *arguments, env=env, stdout=PIPE, stderr=PIPE)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env=env, stdout=PIPE, stderr=PIPE, preexec_fn=_heed_ctrl_c
+    )
+
+
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does to what it runs in the background: such a process never hears of SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def processes_in(home: Path) -> list[str]:
