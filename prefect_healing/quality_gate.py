@@ -96,8 +96,11 @@ def gate_flow(table: str, partition: str, gate: Gate | None = None, raises: bool
 def _declared(table: str) -> Table:
     found = catalog_of(settings()).table(table)
     if found is None:
-        where = settings().catalog or "PREFECT_HEALING_CATALOG, which is not set"
-        raise ConfigurationError(f"Table {table!r} is not declared in the catalog ({where}).")
+        if (path := settings().catalog) is None:
+            raise ConfigurationError(
+                f"Table {table!r} is not declared, for there is no catalog here: set PREFECT_HEALING_CATALOG to its path."
+            )
+        raise ConfigurationError(f"Table {table!r} is not declared in {path}; add it there, or correct the name.")
     return found
 
 

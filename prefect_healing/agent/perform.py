@@ -53,7 +53,7 @@ async def perform(invocation: Invocation) -> str:
         text, previewed = await _outcome(invocation)
         status = "ok"
     except ToolUnavailable as error:
-        if not _last_try(invocation.tool):
+        if not is_last_try(invocation.tool):
             raise
         text, previewed, status = str(error), None, "unavailable"
     except ToolError as error:
@@ -112,7 +112,8 @@ async def _shown(invocation: Invocation, text: str) -> str:
     return f"{head}\n{note}\n{tail}"
 
 
-def _last_try(tool: AnyTool) -> bool:
+def is_last_try(tool: AnyTool) -> bool:
+    """Say whether Prefect will not run the current task again when it fails."""
     from prefect.context import TaskRunContext
 
     context = TaskRunContext.get()

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import task
 
 from prefect_healing.agent.loop import deadline
+from prefect_healing.agent.perform import is_last_try
 from prefect_healing.clock import now
 from prefect_healing.domain.call import Call
 from prefect_healing.domain.plan import Action
@@ -59,7 +60,7 @@ async def apply(undertaking: Undertaking) -> str:
         try:
             receipt = await apply_once(bench, tool, action, identity)
         except ToolUnavailable as error:
-            if not _last_try(tool):
+            if not is_last_try(tool):
                 raise
             receipt = await give_up(bench, tool, action, identity, str(error))
     return receipt.model_dump_json()
@@ -93,7 +94,7 @@ async def _refusal(undertaking: Undertaking) -> str | None:
     except StorageUnavailable:
         raise
     except Exception as error:  # Nothing was begun; what cannot be previewed is not done.
-        if isinstance(error, ToolUnavailable) and not _last_try(tool):
+        if isinstance(error, ToolUnavailable) and not is_last_try(tool):
             raise
         return f"The preview no longer holds: {error}"
     if scope.basis != action.scope.basis:
@@ -104,10 +105,3 @@ async def _refusal(undertaking: Undertaking) -> str | None:
 @cache
 def _task_for(tool: AnyTool) -> "Callable[[Undertaking], Coroutine[Any, Any, str]]":
     return apply.with_options(name=tool.name, task_run_name=tool.name, retries=tool.retries)
-
-
-def _last_try(tool: AnyTool) -> bool:
-    from prefect.context import TaskRunContext
-
-    context = TaskRunContext.get()
-    return context is None or context.task_run.run_count > tool.retries
