@@ -98,7 +98,7 @@ def _declared(table: str) -> Table:
     if found is None:
         if (path := settings().catalog) is None:
             raise ConfigurationError(
-                f"Table {table!r} is not declared, for there is no catalog here: set PREFECT_HEALING_CATALOG to its path."
+                f"Table {table!r} is not declared: there is no catalog here. Set PREFECT_HEALING_CATALOG to its path."
             )
         raise ConfigurationError(f"Table {table!r} is not declared in {path}; add it there, or correct the name.")
     return found
